@@ -1,0 +1,1 @@
+//! OpenTelemetry metric snapshots as Prometheus exposition formats and JSON.

@@ -1,0 +1,1 @@
+//! Tower layer that measures HTTP servers through the OpenTelemetry metrics API.

@@ -1,0 +1,1 @@
+//! Metrics for Rust services: one instrumentation, a Prometheus scrape, JSON and OTLP push.

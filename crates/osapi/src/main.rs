@@ -1,0 +1,2 @@
+//! The osapi program.
+fn main() {}
