@@ -1,0 +1,8 @@
+//! osapi: an HTTP API that runs jobs on Linux hosts through workers.
+//!
+//! A job is accepted by the API, kept durably by a [`queue`], taken by a [`worker`] and carried out by
+//! one of the [`operations`].
+
+pub mod operations;
+pub mod queue;
+pub mod worker;

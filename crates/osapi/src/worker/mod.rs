@@ -1,0 +1,1 @@
+//! Takes jobs off a queue and runs them.
