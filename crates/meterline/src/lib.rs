@@ -1,1 +1,3 @@
 //! Metrics for Rust services: one instrumentation, a Prometheus scrape, JSON and OTLP push.
+
+pub mod config;

@@ -1,0 +1,63 @@
+//! What can be configured about telemetry, with every default.
+//!
+//! The types here are plain serde structs: read them from any format, or start from
+//! [`TelemetryConfig::default`] and set fields. Unknown keys are refused, and so are values that
+//! cannot work (a zero limit, a path without its slash). The standard `OTEL_*` variables become a
+//! list of overrides by [`otel::overrides`], a pure function, so that a program with more layers of
+//! its own can put them where they belong and still tell where a value came from.
+
+mod metrics;
+pub mod otel;
+mod otlp;
+pub mod values;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::metrics::{
+    AttributeFilter, Auth, Convention, Exemplars, Format, HttpConfig, MetricsConfig, TlsFiles,
+    Translation, ViewAggregation, ViewConfig,
+};
+pub use self::otlp::{
+    Compression, HistogramAggregation, OtlpConfig, OtlpProtocol, OtlpTls, Temporality,
+};
+pub use self::values::ListenAddr;
+
+/// Everything about telemetry: who reports, what is offered to scrapers, what is pushed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TelemetryConfig {
+    /// The resource attribute `service.name`, and so the Prometheus `job` of `target_info`.
+    #[serde(deserialize_with = "values::text")]
+    pub service_name: String,
+    /// Further resource attributes, by name.
+    pub resource: BTreeMap<String, String>,
+    /// Recording and the scrape endpoints.
+    pub metrics: MetricsConfig,
+    /// Push to an OTLP collector.
+    pub otlp: OtlpConfig,
+    /// Spans.
+    pub traces: TracesConfig,
+}
+
+impl Default for TelemetryConfig {
+    fn default() -> Self {
+        Self {
+            service_name: "osapi".to_owned(),
+            resource: BTreeMap::new(),
+            metrics: MetricsConfig::default(),
+            otlp: OtlpConfig::default(),
+            traces: TracesConfig::default(),
+        }
+    }
+}
+
+/// Whether spans are exported, to the endpoint of [`OtlpConfig`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TracesConfig {
+    /// Off unless set.
+    #[serde(deserialize_with = "values::switch")]
+    pub enabled: bool,
+}
