@@ -1,2 +1,77 @@
-//! Everything a contributor runs.
-fn main() {}
+//! Everything a contributor runs; `cargo xtask help` lists it.
+
+mod ci;
+mod setup;
+mod steps;
+mod test;
+
+use std::env;
+use std::process::{Command, ExitCode};
+
+use steps::{Options, Steps, cargo};
+use xtask::tools::workspace;
+
+const HELP: &str = "\
+Everything a contributor runs.
+
+    cargo xtask setup            install the pinned test tools into target/tools
+    cargo xtask test             install what the tests need, run every test there is
+    cargo xtask ci               formatting, lints, documentation, dependencies, then every test
+    cargo xtask bench [ARGS]     the benchmarks, beside those of other libraries
+
+    --offline   for setup, test and ci: reach for no network; tests whose tools are missing are
+                left out, and said to be (with the variable CI set they fail instead)
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            ExitCode::SUCCESS
+        }
+        ["bench", ref rest @ ..] => bench(rest),
+        [command] => run(command, false),
+        [command, "--offline"] | ["--offline", command] => run(command, true),
+        _ => wrong_usage(),
+    }
+}
+
+fn run(command: &str, offline: bool) -> ExitCode {
+    let options = Options::new(offline);
+    let mut steps = Steps::new(options);
+    match command {
+        "setup" => setup::everything(&mut steps),
+        "test" => test::run(&mut steps),
+        "ci" => ci::run(&mut steps),
+        _ => return wrong_usage(),
+    }
+    steps.finish()
+}
+
+fn bench(arguments: &[&str]) -> ExitCode {
+    let manifest = workspace().join("bench/Cargo.toml");
+    if !manifest.is_file() {
+        eprintln!(
+            "There are no benchmarks yet: {} is missing.",
+            manifest.display()
+        );
+        return ExitCode::FAILURE;
+    }
+    let mut command: Command = cargo(&["run", "--release", "--manifest-path"]);
+    command.arg(manifest).arg("--").args(arguments);
+    match command.status() {
+        Ok(status) if status.success() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("cargo cannot be run: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn wrong_usage() -> ExitCode {
+    eprint!("{HELP}");
+    ExitCode::from(2)
+}

@@ -1,0 +1,230 @@
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use xtask::tools::{REQUIREMENTS, Tool, at_least, directory, output};
+
+use crate::steps::{Steps, cargo};
+
+const CARGO_DENY: &str = "0.20.2";
+const CARGO_DENY_AT_LEAST: (u32, u32) = (0, 18);
+
+/// All that tests and checks need.
+pub(crate) fn everything(steps: &mut Steps) {
+    test_tools(steps);
+    cargo_deny(steps);
+    if !has_nextest() {
+        println!(
+            "    cargo-nextest is not installed: tests run with `cargo test`, one binary after the \
+             other (faster with: cargo install --locked cargo-nextest)"
+        );
+    }
+}
+
+/// Finds or installs what tests run against. Returns where it is, and what is not to be had and may
+/// be left out.
+pub(crate) fn test_tools(steps: &mut Steps) -> (Vec<(Tool, PathBuf)>, Vec<Tool>) {
+    let (mut found, mut left_out) = (Vec::new(), Vec::new());
+    let options = steps.options;
+    for tool in Tool::ALL {
+        let name = format!("tool {}", tool.name());
+        match tool.find() {
+            Err(why) if options.offline && options.may_skip => {
+                let marker = tool.marker();
+                steps.skip(
+                    &name,
+                    &format!("offline, and {why}; no test of {marker} runs"),
+                );
+                left_out.push(tool);
+            }
+            present => {
+                let path = steps.step(&name, || {
+                    let path = match present {
+                        Err(why) if options.offline => return Err(format!("offline, and {why}")),
+                        Err(why) => install(tool, &why)?,
+                        Ok(path) => path,
+                    };
+                    println!("    {}", path.display());
+                    Ok(path)
+                });
+                found.extend(path.map(|path| (tool, path)));
+            }
+        }
+    }
+    (found, left_out)
+}
+
+/// Finds or installs cargo-deny. Returns its path; without it the step has failed.
+pub(crate) fn cargo_deny(steps: &mut Steps) -> Option<PathBuf> {
+    let offline = steps.options.offline;
+    steps.step("tool cargo-deny", || {
+        let installed = directory().join("bin/cargo-deny");
+        let candidates = [installed.clone(), PathBuf::from("cargo-deny")];
+        let usable = |path: &PathBuf| {
+            let version = output(path, &["--version"]);
+            version.is_ok_and(|said| at_least(path, CARGO_DENY_AT_LEAST, &said).is_ok())
+        };
+        if let Some(path) = candidates.into_iter().find(usable) {
+            println!("    {}", path.display());
+            return Ok(path);
+        }
+        if offline {
+            return Err("offline, and cargo-deny is not installed".to_owned());
+        }
+        println!(
+            "    installing cargo-deny {CARGO_DENY} into {}",
+            directory().display()
+        );
+        let mut install = cargo(&["install", "--locked", "--quiet", "cargo-deny", "--version"]);
+        install.arg(CARGO_DENY).arg("--root").arg(directory());
+        // Its build products stay apart, and can be thrown away: it is built once.
+        let build = directory().join("build");
+        succeed(install.arg("--target-dir").arg(&build))?;
+        remove(&build)?;
+        Ok(installed)
+    })
+}
+
+pub(crate) fn has_nextest() -> bool {
+    let version = cargo(&["nextest", "--version"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    version.is_ok_and(|status| status.success())
+}
+
+fn install(tool: Tool, why: &str) -> Result<PathBuf, String> {
+    println!("    {why}");
+    match tool {
+        Tool::Prometheus | Tool::Promtool => prometheus(),
+        Tool::Python => python(),
+    }?;
+    tool.find()
+}
+
+/// The distribution's package, unpacked and not installed: no root needed, no service started.
+fn prometheus() -> Result<(), String> {
+    let target = directory().join("prometheus");
+    println!(
+        "    unpacking the apt package prometheus into {}",
+        target.display()
+    );
+    let hint = |why: String| {
+        format!(
+            "{why}. Get Prometheus 2.42 or newer from https://prometheus.io/download/ and put \
+             prometheus and promtool on PATH, or name them by METERLINE_PROMETHEUS and \
+             METERLINE_PROMTOOL"
+        )
+    };
+    let download = directory().join("download");
+    remove(&download)?;
+    create(&download.join("lists/partial"))?;
+    let apt = || {
+        let mut apt = Command::new("apt-get");
+        apt.current_dir(&download).args(["-q", "-q"]);
+        apt
+    };
+    let mut fetched = succeed(apt().args(["download", "prometheus"]));
+    if fetched.is_err() {
+        // No package lists, or old ones. Lists of our own can be fetched by anybody.
+        let lists = format!("Dir::State::lists={}", download.join("lists").display());
+        let own = ["-o", &lists, "-o", "APT::Sandbox::User=root"];
+        fetched = succeed(apt().args(own).arg("update"))
+            .and_then(|()| succeed(apt().args(own).args(["download", "prometheus"])));
+    }
+    fetched.map_err(hint)?;
+    remove(&target)?;
+    for package in files(&download)? {
+        if package.extension() == Some(OsStr::new("deb")) {
+            succeed(Command::new("dpkg").arg("-x").args([&package, &target])).map_err(hint)?;
+        }
+    }
+    remove(&download)
+}
+
+/// A virtual environment with the pinned packages.
+fn python() -> Result<(), String> {
+    let target = directory().join("python");
+    println!("    making {} with", target.display());
+    println!("    {}", REQUIREMENTS.replace('\n', "\n    ").trim_end());
+    let make = || {
+        remove(&target)?;
+        succeed(Command::new("python3").args(["-m", "venv"]).arg(&target))
+    };
+    create(&directory())?;
+    if let Err(why) = make() {
+        // Debian and Ubuntu keep venv in a package of its own.
+        println!("    {why}; installing the apt package python3-venv");
+        as_root(&["update"])?;
+        as_root(&[
+            "install",
+            "--yes",
+            "--no-install-recommends",
+            "python3-venv",
+        ])?;
+        make()?;
+    }
+    let requirements = target.join("requirements.txt");
+    fs::write(&requirements, REQUIREMENTS)
+        .map_err(|error| format!("{}: {error}", requirements.display()))?;
+    let pip = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ];
+    succeed(
+        Command::new(Tool::Python.installed_path())
+            .args(pip)
+            .args(["--require-hashes", "--only-binary=:all:", "-r"])
+            .arg(requirements),
+    )
+}
+
+/// Runs apt-get as root, if this is root or sudo asks no password.
+fn as_root(arguments: &[&str]) -> Result<(), String> {
+    let is_root = output(Path::new("id"), &["-u"])?.trim() == "0";
+    let mut apt = if is_root {
+        Command::new("apt-get")
+    } else {
+        let mut sudo = Command::new("sudo");
+        sudo.args(["-n", "apt-get"]);
+        sudo
+    };
+    apt.arg("-q=2")
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    succeed(&mut apt).map_err(|why| {
+        format!("{why}. As root, run: apt-get install python3-venv (and then this again)")
+    })
+}
+
+fn succeed(command: &mut Command) -> Result<(), String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let status = command.status();
+    let status = status.map_err(|error| format!("{program} cannot be run: {error}"))?;
+    if status.success() {
+        return Ok(());
+    }
+    let arguments: Vec<_> = command.get_args().map(OsStr::to_string_lossy).collect();
+    Err(format!("{program} {}: {status}", arguments.join(" ")))
+}
+
+fn create(directory: &Path) -> Result<(), String> {
+    fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))
+}
+
+fn remove(directory: &Path) -> Result<(), String> {
+    if !directory.exists() {
+        return Ok(());
+    }
+    fs::remove_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))
+}
+
+fn files(directory: &Path) -> Result<Vec<PathBuf>, String> {
+    let entries = fs::read_dir(directory).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let entries = entries.map_err(|error| format!("{}: {error}", directory.display()))?;
+    Ok(entries.into_iter().map(|entry| entry.path()).collect())
+}
