@@ -1,0 +1,154 @@
+//! What no single value shows: keys that don't go together, and features this version lacks.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::error::ConfigError;
+use super::load::Loaded;
+use super::show;
+
+/// Keys of features that are not there yet: each stays at its default. Ends with a dot: a section.
+const UNAVAILABLE: [&str; 13] = [
+    "api.signing_key",
+    "api.signing_key_file",
+    "api.tls",
+    "queue.backend",
+    "queue.nats.",
+    "telemetry.metrics.auth",
+    "telemetry.metrics.series_ttl",
+    "telemetry.metrics.exemplars",
+    "telemetry.metrics.created_timestamps",
+    "telemetry.metrics.tls",
+    "telemetry.metrics.views",
+    "telemetry.otlp.",
+    "telemetry.traces.enabled",
+];
+
+/// First path segments the API uses, where a metrics path would be in the way.
+const TAKEN: [&str; 5] = ["health", "job", "worker", "docs", "openapi.json"];
+
+/// Keys whose values are never shown.
+const SECRET: [&str; 3] = [
+    "api.signing_key",
+    "queue.nats.url",
+    "telemetry.otlp.headers",
+];
+
+/// Whether a value of this key must not be shown.
+pub(super) fn is_secret(key: &str) -> bool {
+    SECRET.iter().any(|secret| {
+        key.strip_prefix(secret)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    })
+}
+
+/// Whether this value asks for something this version does not have.
+pub(super) fn is_unavailable(key: &str, value: &Value, default: Option<&Value>) -> bool {
+    let listed = UNAVAILABLE
+        .iter()
+        .any(|known| *known == key || (known.ends_with('.') && key.starts_with(known)));
+    // No exemplars is what there is, so asking for none is fine.
+    let harmless = key == "telemetry.metrics.exemplars" && value == "off";
+    listed && !harmless && default != Some(value)
+}
+
+/// Checks a configuration whose values are fine one by one.
+pub(super) fn whole(
+    loaded: &Loaded,
+    defaults: &BTreeMap<String, Value>,
+) -> Result<(), ConfigError> {
+    for (key, value) in &show::flattened(&loaded.config) {
+        let default = defaults.get(key);
+        if is_unavailable(key, value, default) {
+            return Err(ConfigError::Unavailable {
+                key: key.clone(),
+                origin: loaded.origin(key),
+                default: default.map(ToString::to_string).unwrap_or_default(),
+            });
+        }
+    }
+    let refuse = |key: &str, message: String| {
+        Err(ConfigError::BadValue {
+            key: key.to_owned(),
+            origin: loaded.origin(key),
+            message,
+        })
+    };
+    let config = &loaded.config;
+    let metrics = &config.telemetry.metrics;
+    if !config.api.insecure {
+        let listeners = [
+            ("api.listen", Some(&config.api.listen)),
+            ("telemetry.metrics.listen", metrics.listen.as_ref()),
+        ];
+        for (key, listen) in listeners {
+            if let Some(listen) = listen.filter(|l| !l.is_loopback()) {
+                return refuse(
+                    key,
+                    format!(
+                        "{listen} can be reached from other machines without authentication; \
+                         listen on a loopback address, or set `api.insecure: true` if that is meant"
+                    ),
+                );
+            }
+        }
+    }
+    if config.queue.retry.base > config.queue.retry.max {
+        return refuse(
+            "queue.retry.base",
+            format!(
+                "{} is longer than `queue.retry.max`, {}",
+                humantime::format_duration(config.queue.retry.base),
+                humantime::format_duration(config.queue.retry.max)
+            ),
+        );
+    }
+    if metrics.json_path.as_ref() == Some(&metrics.path) {
+        return refuse(
+            "telemetry.metrics.json_path",
+            "is the same as `telemetry.metrics.path`; give each a path of its own".to_owned(),
+        );
+    }
+    let paths = [
+        ("telemetry.metrics.path", Some(&metrics.path)),
+        ("telemetry.metrics.json_path", metrics.json_path.as_ref()),
+    ];
+    for (key, path) in paths {
+        let first = path.and_then(|p| p.split('/').nth(1)).unwrap_or_default();
+        if TAKEN.contains(&first) {
+            return refuse(
+                key,
+                format!("/{first} belongs to the API; choose another path"),
+            );
+        }
+    }
+    if metrics.formats.is_empty() {
+        return refuse(
+            "telemetry.metrics.formats",
+            "expected at least one of text, openmetrics, protobuf".to_owned(),
+        );
+    }
+    if let Some(path) = metrics.http.exclude.iter().find(|p| !p.starts_with('/')) {
+        return refuse(
+            "telemetry.metrics.http.exclude",
+            format!("{path:?} is not a path; expected paths such as /health"),
+        );
+    }
+    Ok(())
+}
+
+/// The known key most like the one given, if one is alike enough to be meant.
+pub(super) fn nearest<'k>(given: &str, known: impl Iterator<Item = &'k str>) -> Option<String> {
+    let last = |key: &str| key.rsplit('.').next().unwrap_or(key).to_owned();
+    known
+        .map(|key| {
+            // The whole path, or the right name in the wrong section.
+            let whole = strsim::normalized_damerau_levenshtein(given, key);
+            let name = strsim::normalized_damerau_levenshtein(&last(given), &last(key)) * 0.9;
+            (whole.max(name), key)
+        })
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, key)| key.to_owned())
+}

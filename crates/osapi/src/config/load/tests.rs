@@ -1,0 +1,774 @@
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::{Loaded, Sources};
+use crate::config::{ConfigError, show};
+
+/// Every key that can be changed in this version: its name, a value in YAML, and as JSON afterwards.
+fn every_key() -> Vec<(&'static str, &'static str, Value)> {
+    vec![
+        ("debug", "true", json!(true)),
+        ("log.level", "trace", json!("trace")),
+        ("log.format", "json", json!("json")),
+        ("api.listen", "'[::1]:0'", json!("[::1]:0")),
+        ("api.insecure", "true", json!(true)),
+        ("api.max_body_bytes", "2048", json!(2048)),
+        ("queue.sqlite.path", "/tmp/x/q.db", json!("/tmp/x/q.db")),
+        ("queue.lease", "5s", json!("5s")),
+        ("queue.max_attempts", "1", json!(1)),
+        ("queue.retry.base", "250ms", json!("250ms")),
+        ("queue.retry.max", "1h", json!("1h")),
+        ("queue.max_waiting", "10", json!(10)),
+        ("queue.start_timeout", "10m", json!("10m")),
+        ("queue.retention", "7d", json!("7days")),
+        ("worker.name", "w1.example", json!("w1.example")),
+        ("worker.slots", "8", json!(8)),
+        ("worker.drain_timeout", "1s", json!("1s")),
+        (
+            "worker.labels",
+            "{rack: a, zone: b}",
+            json!({"rack": "a", "zone": "b"}),
+        ),
+        (
+            "worker.allow_commands",
+            "[/bin/echo, uptime]",
+            json!(["/bin/echo", "uptime"]),
+        ),
+        ("telemetry.service_name", "shop", json!("shop")),
+        ("telemetry.resource", "{team: x}", json!({"team": "x"})),
+        ("telemetry.metrics.enabled", "true", json!(true)),
+        (
+            "telemetry.metrics.path",
+            "/v1/metrics",
+            json!("/v1/metrics"),
+        ),
+        ("telemetry.metrics.json_path", "null", json!(null)),
+        (
+            "telemetry.metrics.listen",
+            "127.0.0.1:9090",
+            json!("127.0.0.1:9090"),
+        ),
+        ("telemetry.metrics.namespace", "acme", json!("acme")),
+        ("telemetry.metrics.formats", "[text]", json!(["text"])),
+        (
+            "telemetry.metrics.translation",
+            "underscores_without_suffixes",
+            json!("underscores_without_suffixes"),
+        ),
+        ("telemetry.metrics.scope_labels", "false", json!(false)),
+        ("telemetry.metrics.target_info", "false", json!(false)),
+        (
+            "telemetry.metrics.resource_labels",
+            "[team]",
+            json!(["team"]),
+        ),
+        ("telemetry.metrics.cardinality_limit", "100", json!(100)),
+        ("telemetry.metrics.exemplars", "'off'", json!("off")),
+        ("telemetry.metrics.max_concurrent_scrapes", "2", json!(2)),
+        ("telemetry.metrics.scrape_timeout", "3s", json!("3s")),
+        ("telemetry.metrics.http.convention", "both", json!("both")),
+        ("telemetry.metrics.http.classic_prefix", "ogx", json!("ogx")),
+        (
+            "telemetry.metrics.http.buckets",
+            "[0.1, 2]",
+            json!([0.1, 2.0]),
+        ),
+        (
+            "telemetry.metrics.http.exclude",
+            "[/health]",
+            json!(["/health"]),
+        ),
+        ("telemetry.metrics.http.body_sizes", "false", json!(false)),
+        (
+            "telemetry.metrics.http.known_methods",
+            "[GET, PURGE]",
+            json!(["GET", "PURGE"]),
+        ),
+        ("telemetry.metrics.process", "false", json!(false)),
+        ("telemetry.metrics.tokio", "false", json!(false)),
+    ]
+}
+
+/// Keys of features that are yet to come, each with a value it refuses.
+fn unavailable() -> Vec<(&'static str, &'static str)> {
+    vec![
+        ("api.signing_key", "hush-hush"),
+        ("api.signing_key_file", "/key"),
+        ("api.tls", "{cert: /c, key: /k}"),
+        ("queue.backend", "nats"),
+        ("queue.nats.url", "nats://user:hush-hush@h:4222"),
+        ("queue.nats.credentials", "/c"),
+        ("queue.nats.prefix", "x"),
+        ("queue.nats.replicas", "3"),
+        ("queue.nats.tls", "{cert: /c, key: /k}"),
+        ("telemetry.metrics.auth", "bearer"),
+        ("telemetry.metrics.series_ttl", "1h"),
+        ("telemetry.metrics.exemplars", "always"),
+        ("telemetry.metrics.created_timestamps", "true"),
+        ("telemetry.metrics.tls", "{cert: /c, key: /k}"),
+        ("telemetry.metrics.views", "[{instrument: x, drop: true}]"),
+        ("telemetry.otlp.endpoint", "http://localhost:4318"),
+        ("telemetry.otlp.protocol", "grpc"),
+        ("telemetry.otlp.interval", "1s"),
+        ("telemetry.otlp.timeout", "1s"),
+        ("telemetry.otlp.export_timeout", "1s"),
+        ("telemetry.otlp.tls", "{ca: /c}"),
+        ("telemetry.otlp.temporality", "delta"),
+        ("telemetry.otlp.compression", "none"),
+        ("telemetry.otlp.headers", "{key: hush-hush}"),
+        (
+            "telemetry.otlp.histogram_aggregation",
+            "base2_exponential_bucket_histogram",
+        ),
+        ("telemetry.traces.enabled", "true"),
+    ]
+}
+
+struct Yaml {
+    _dir: tempfile::TempDir,
+    path: PathBuf,
+}
+
+fn yaml(text: &str) -> Yaml {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("osapi.yaml");
+    std::fs::write(&path, text).unwrap();
+    Yaml { _dir: dir, path }
+}
+
+fn from_yaml(text: &str) -> Result<Loaded, ConfigError> {
+    let file = yaml(text);
+    Sources {
+        file: Some(file.path.clone()),
+        ..Sources::default()
+    }
+    .load()
+}
+
+fn from_env(variables: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
+    Sources {
+        environment: variables
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+            .collect(),
+        ..Sources::default()
+    }
+    .load()
+}
+
+fn from_flag(given: &str) -> Result<Loaded, ConfigError> {
+    Sources {
+        set: vec![given.to_owned()],
+        ..Sources::default()
+    }
+    .load()
+}
+
+/// A key and its value as nested YAML, with the line the key is on.
+fn nested(key: &str, value: &str) -> (String, u64) {
+    let parts: Vec<&str> = key.split('.').collect();
+    let mut text = String::new();
+    for (depth, part) in parts.iter().enumerate() {
+        text += &"  ".repeat(depth);
+        text += part;
+        text += if depth + 1 == parts.len() {
+            ": "
+        } else {
+            ":\n"
+        };
+    }
+    (text + value + "\n", parts.len() as u64)
+}
+
+fn variable(key: &str) -> String {
+    format!("OSAPI_{}", key.replace('.', "__").to_uppercase())
+}
+
+/// A YAML value as one would type it without YAML.
+fn plain(value: &str) -> String {
+    value.trim_matches('\'').to_owned()
+}
+
+fn value(loaded: &Loaded, key: &str) -> Value {
+    show::flattened(&loaded.config)[key].clone()
+}
+
+/// The same list of text as `a,b`, and the same mapping as `a=b,c=d`.
+fn short(value: &Value) -> Option<String> {
+    match value {
+        Value::Array(items) => Some(
+            items
+                .iter()
+                .map(|i| i.as_str().map_or_else(|| i.to_string(), str::to_owned))
+                .collect::<Vec<_>>()
+                .join(","),
+        ),
+        Value::Object(entries) => Some(
+            entries
+                .iter()
+                .map(|(k, v)| format!("{k}={}", v.as_str().unwrap()))
+                .collect::<Vec<_>>()
+                .join(","),
+        ),
+        _ => None,
+    }
+}
+
+#[test]
+fn the_tables_name_every_key() {
+    let loaded = Sources::default().load().unwrap();
+    let mut known: Vec<String> = show::flattened(&loaded.config).into_keys().collect();
+    let mut listed: Vec<String> = every_key().iter().map(|row| row.0.to_owned()).collect();
+    listed.extend(unavailable().iter().map(|row| row.0.to_owned()));
+    known.sort();
+    listed.sort();
+    listed.dedup();
+    assert_eq!(known, listed);
+}
+
+#[test]
+fn every_key_is_set_by_file_variable_and_flag() {
+    for (key, given, expected) in every_key() {
+        let default = value(&Sources::default().load().unwrap(), key);
+        assert_ne!(default, expected, "{key}: the test sets the default");
+
+        let (text, line) = nested(key, given);
+        let file = yaml(&text);
+        let loaded = Sources {
+            file: Some(file.path.clone()),
+            ..Sources::default()
+        }
+        .load()
+        .unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(value(&loaded, key), expected, "{key} by file");
+        let place = format!("{}:{line}", file.path.display());
+        assert_eq!(loaded.origin(key).to_string(), place);
+
+        let mut texts = vec![plain(given)];
+        texts.extend(short(&expected));
+        for text in texts {
+            let loaded = from_env(&[(&variable(key), &text)]).unwrap_or_else(|e| panic!("{e}"));
+            assert_eq!(value(&loaded, key), expected, "{key} by variable {text}");
+            assert_eq!(loaded.origin(key).to_string(), variable(key));
+
+            let loaded = from_flag(&format!("{key}={text}")).unwrap_or_else(|e| panic!("{e}"));
+            assert_eq!(value(&loaded, key), expected, "{key} by flag {text}");
+            assert_eq!(loaded.origin(key).to_string(), format!("--set {key}"));
+        }
+    }
+}
+
+#[test]
+fn features_to_come_are_refused_by_name() {
+    for (key, given) in unavailable() {
+        let (text, line) = nested(key, given);
+        let errors = [
+            (from_yaml(&text), format!("osapi.yaml:{line}: ")),
+            (
+                from_env(&[(&variable(key), given)]),
+                format!("{}: ", variable(key)),
+            ),
+            (
+                from_flag(&format!("{key}={given}")),
+                format!("--set {key}: "),
+            ),
+        ];
+        for (result, place) in errors {
+            let error = result.expect_err(key).to_string();
+            assert!(error.contains(&place), "{error}");
+            assert!(
+                error.contains(&format!(
+                    "`{key}` is not available in this version of osapi"
+                )),
+                "{error}"
+            );
+            assert!(!error.contains("hush-hush"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn their_otel_variables_warn() {
+    let loaded = from_env(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "nonsense"),
+        ("OTEL_SERVICE_NAME", "shop"),
+    ])
+    .unwrap();
+    assert_eq!(loaded.config.telemetry.service_name, "shop");
+    assert_eq!(
+        loaded.origin("telemetry.service_name").to_string(),
+        "OTEL_SERVICE_NAME"
+    );
+    assert_eq!(loaded.config.telemetry.otlp.endpoint, None);
+    assert_eq!(loaded.warnings.len(), 2, "{:?}", loaded.warnings);
+    assert!(
+        loaded
+            .warnings
+            .iter()
+            .any(|w| w.contains("`telemetry.otlp.endpoint` is not available"))
+    );
+    assert!(
+        loaded
+            .warnings
+            .iter()
+            .any(|w| w.starts_with("OTEL_METRIC_EXPORT_INTERVAL is ignored"))
+    );
+}
+
+#[test]
+fn later_layers_win() {
+    let file = yaml("telemetry:\n  service_name: file\n  resource: {a: file, b: file}\n");
+    let mut sources = Sources {
+        file: Some(file.path.clone()),
+        ..Sources::default()
+    };
+    let name = |s: &Sources| s.load().unwrap().config.telemetry.service_name;
+    assert_eq!(name(&sources), "file");
+    let mut add = |n: &str, v: &str| sources.environment.push((n.to_owned(), v.to_owned()));
+    add("OTEL_SERVICE_NAME", "otel");
+    add("OTEL_RESOURCE_ATTRIBUTES", "b=otel,c=otel");
+    assert_eq!(name(&sources), "otel");
+    sources
+        .environment
+        .push(("OSAPI_TELEMETRY__SERVICE_NAME".to_owned(), "env".to_owned()));
+    assert_eq!(name(&sources), "env");
+    sources.set.push("telemetry.service_name=set".to_owned());
+    sources
+        .set
+        .push("telemetry.resource.service.tier=gold".to_owned());
+    assert_eq!(name(&sources), "set");
+    sources
+        .flags
+        .push(("--name", "telemetry.service_name", "flag".to_owned()));
+    assert_eq!(name(&sources), "flag");
+
+    let resource = sources.load().unwrap().config.telemetry.resource;
+    let pairs: Vec<(&str, &str)> = resource.iter().map(|(k, v)| (&**k, &**v)).collect();
+    assert_eq!(
+        pairs,
+        [
+            ("a", "file"),
+            ("b", "otel"),
+            ("c", "otel"),
+            ("service.tier", "gold")
+        ]
+    );
+}
+
+#[test]
+fn a_commands_defaults_are_the_lowest_layer() {
+    let sources = Sources {
+        command: Some(("up", &[("debug", "true")])),
+        ..Sources::default()
+    };
+    let loaded = sources.load().unwrap();
+    assert!(loaded.config.metrics_enabled());
+    assert_eq!(loaded.origin("debug").to_string(), "default of osapi up");
+
+    let off = Sources {
+        set: vec!["telemetry.metrics.enabled=false".to_owned()],
+        ..sources
+    };
+    assert!(!off.load().unwrap().config.metrics_enabled());
+}
+
+#[test]
+fn the_short_name_switches_metrics() {
+    for (given, expected) in [
+        ("1", true),
+        ("TRUE", true),
+        ("Yes", true),
+        ("on", true),
+        ("0", false),
+        ("off", false),
+    ] {
+        let loaded = from_env(&[("OSAPI_PROMETHEUS_ENABLED", given)]).unwrap();
+        assert_eq!(loaded.config.metrics_enabled(), expected, "{given}");
+    }
+    let both = from_env(&[
+        ("OSAPI_TELEMETRY__METRICS__ENABLED", "false"),
+        ("OSAPI_PROMETHEUS_ENABLED", "true"),
+    ])
+    .unwrap();
+    assert!(!both.config.metrics_enabled(), "the long name wins");
+    let error = from_env(&[("OSAPI_PROMETHEUS_ENABLED", "maybe")]).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("OSAPI_PROMETHEUS_ENABLED: `telemetry.metrics.enabled`")
+    );
+}
+
+#[test]
+fn what_kubernetes_injects_is_ignored() {
+    let loaded = from_env(&[
+        ("OSAPI_SERVICE_HOST", "10.0.0.1"),
+        ("OSAPI_SERVICE_PORT_HTTP", "80"),
+        ("OSAPI_PORT", "tcp://10.0.0.1:80"),
+        ("OSAPI_PORT_80_TCP_ADDR", "10.0.0.1"),
+    ])
+    .unwrap();
+    assert_eq!(loaded.config, crate::config::Config::default());
+}
+
+#[test]
+fn refused_values_name_the_place_and_what_is_allowed() {
+    let cases = [
+        (
+            "worker:\n  slots: 0\n",
+            2,
+            "worker.slots",
+            "a whole number from 1 to 1024",
+        ),
+        (
+            "worker:\n  slots: many\n",
+            2,
+            "worker.slots",
+            "a whole number from 1 to 1024",
+        ),
+        (
+            "worker:\n  slots: 1.5\n",
+            2,
+            "worker.slots",
+            "a whole number from 1 to 1024",
+        ),
+        (
+            "worker:\n  slots: [1]\n",
+            2,
+            "worker.slots",
+            "a whole number from 1 to 1024",
+        ),
+        (
+            "worker:\n  slots: -1\n",
+            2,
+            "worker.slots",
+            "a whole number from 1 to 1024",
+        ),
+        (
+            "worker:\n  name: a/b\n",
+            2,
+            "worker.name",
+            "letters, digits",
+        ),
+        (
+            "worker:\n  labels: [a]\n",
+            2,
+            "worker.labels",
+            "expected a map",
+        ),
+        (
+            "worker:\n  drain_timeout: 30\n",
+            2,
+            "worker.drain_timeout",
+            "with its unit",
+        ),
+        (
+            "log:\n  level: loud\n",
+            2,
+            "log.level",
+            "`error`, `warn`, `info`",
+        ),
+        ("log:\n  format: xml\n", 2, "log.format", "`text` or `json`"),
+        ("debug: perhaps\n", 1, "debug", "true or false"),
+        ("api:\n  listen: 8080\n", 2, "api.listen", "HOST:PORT"),
+        (
+            "api:\n  listen: 300.0.0.1:80\n",
+            2,
+            "api.listen",
+            "HOST:PORT",
+        ),
+        (
+            "api:\n  listen: 127.0.0.1:99999\n",
+            2,
+            "api.listen",
+            "HOST:PORT",
+        ),
+        (
+            "api:\n  listen: 0.0.0.0:8080\n",
+            2,
+            "api.listen",
+            "`api.insecure: true`",
+        ),
+        (
+            "api:\n  max_body_bytes: 1\n",
+            2,
+            "api.max_body_bytes",
+            "from 1024 to 67108864",
+        ),
+        (
+            "queue:\n  lease: 0s\n",
+            2,
+            "queue.lease",
+            "longer than zero",
+        ),
+        (
+            "queue:\n  lease: 100ms\n",
+            2,
+            "queue.lease",
+            "from 1s to 1h",
+        ),
+        (
+            "queue:\n  lease: soon\n",
+            2,
+            "queue.lease",
+            "such as 250ms, 30s or 5m",
+        ),
+        (
+            "queue:\n  max_attempts: 0\n",
+            2,
+            "queue.max_attempts",
+            "from 1 to 1000",
+        ),
+        (
+            "queue:\n  backend: redis\n",
+            2,
+            "queue.backend",
+            "`sqlite` or `nats`",
+        ),
+        (
+            "queue:\n  retry: {base: 10m}\n",
+            2,
+            "queue.retry.base",
+            "longer than `queue.retry.max`",
+        ),
+        (
+            "queue:\n  sqlite: {path: ''}\n",
+            2,
+            "queue.sqlite.path",
+            "text that is not empty",
+        ),
+        (
+            "queue:\n  sqlite: {path: /}\n",
+            2,
+            "queue.sqlite.path",
+            "the path of a file",
+        ),
+        (
+            "telemetry:\n  metrics:\n    path: metrics\n",
+            3,
+            "telemetry.metrics.path",
+            "a path such as /metrics",
+        ),
+        (
+            "telemetry:\n  metrics:\n    path: /{x}\n",
+            3,
+            "telemetry.metrics.path",
+            "a path such as /metrics",
+        ),
+        (
+            "telemetry:\n  metrics:\n    path: /job/metrics\n",
+            3,
+            "telemetry.metrics.path",
+            "/job belongs to the API",
+        ),
+        (
+            "telemetry:\n  metrics:\n    json_path: /metrics\n",
+            3,
+            "telemetry.metrics.json_path",
+            "a path of its own",
+        ),
+        (
+            "telemetry:\n  metrics:\n    listen: 0.0.0.0:9090\n",
+            3,
+            "telemetry.metrics.listen",
+            "`api.insecure: true`",
+        ),
+        (
+            "telemetry:\n  metrics:\n    formats: [text, csv]\n",
+            3,
+            "telemetry.metrics.formats",
+            "`text`, `openmetrics`, `protobuf`",
+        ),
+        (
+            "telemetry:\n  metrics:\n    formats: []\n",
+            3,
+            "telemetry.metrics.formats",
+            "at least one",
+        ),
+        (
+            "telemetry:\n  metrics:\n    namespace: 9lives\n",
+            3,
+            "telemetry.metrics.namespace",
+            "a letter followed by",
+        ),
+        (
+            "telemetry:\n  metrics:\n    cardinality_limit: 0\n",
+            3,
+            "telemetry.metrics.cardinality_limit",
+            "from 1 to",
+        ),
+        (
+            "telemetry:\n  metrics:\n    http:\n      buckets: [2, 1]\n",
+            4,
+            "telemetry.metrics.http.buckets",
+            "each above the one before",
+        ),
+        (
+            "telemetry:\n  metrics:\n    http:\n      exclude: [health]\n",
+            4,
+            "telemetry.metrics.http.exclude",
+            "expected paths",
+        ),
+        (
+            "telemetry:\n  service_name: ' '\n",
+            2,
+            "telemetry.service_name",
+            "not empty",
+        ),
+        ("worker: 5\n", 1, "worker", "expected a mapping"),
+        ("- a\n- b\n", 1, "the file", "expected a mapping"),
+    ];
+    for (text, line, key, allowed) in cases {
+        let error = from_yaml(text).expect_err(text).to_string();
+        assert!(
+            error.contains(&format!("osapi.yaml:{line}: `{key}")),
+            "{text}{error}"
+        );
+        assert!(error.contains(allowed), "{text}{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+}
+
+#[test]
+fn unknown_keys_are_refused_with_the_nearest() {
+    let cases = [
+        ("workers:\n  slots: 1\n", 1, "`workers`", "; "),
+        (
+            "worker:\n  slot: 1\n",
+            2,
+            "`worker.slot`",
+            "did you mean `worker.slots`?",
+        ),
+        (
+            "telemetry:\n  metrics:\n    cardinality: 1\n",
+            3,
+            "`telemetry.metrics.cardinality`",
+            "did you mean `telemetry.metrics.cardinality_limit`?",
+        ),
+        ("zzz: 1\n", 1, "`zzz`", "`osapi config show` lists"),
+        ("worker.slots: 1\n", 1, "`worker.slots`", "unknown key"),
+    ];
+    for (text, line, key, hint) in cases {
+        let error = from_yaml(text).expect_err(text).to_string();
+        assert!(
+            error.contains(&format!("osapi.yaml:{line}: unknown key {key}")),
+            "{error}"
+        );
+        assert!(error.contains(hint), "{error}");
+    }
+    let error = from_env(&[("OSAPI_WORKER__SLOT", "1")])
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        error,
+        "OSAPI_WORKER__SLOT: unknown key `worker.slot`; did you mean `worker.slots`?"
+    );
+    let error = from_flag("worker.slot=1").unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "--set worker.slot: unknown key `worker.slot`; did you mean `worker.slots`?"
+    );
+    let error = from_flag("queue.retry=1s").unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "--set queue.retry: `queue.retry`: is a section; set one of its keys: base, max"
+    );
+    let error = from_flag("worker.slots").unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "--set worker.slots: expected KEY=VALUE such as --set worker.slots=8"
+    );
+}
+
+#[test]
+fn files_that_are_not_configuration() {
+    let missing = Sources {
+        file: Some(PathBuf::from("/nonexistent/osapi.yaml")),
+        ..Sources::default()
+    };
+    let error = missing.load().unwrap_err().to_string();
+    assert!(error.starts_with("cannot read the configuration file /nonexistent/osapi.yaml: "));
+
+    for (text, line) in [
+        ("worker: [unclosed\n", 1..=3),
+        ("debug: true\ndebug: false\n", 2..=2),
+        ("debug: true\n  bad: indent\n", 1..=2),
+    ] {
+        let error = from_yaml(text).expect_err(text);
+        let ConfigError::Syntax { line: at, .. } = &error else {
+            panic!("{text}: {error}");
+        };
+        assert!(line.contains(at), "{error}");
+        assert_eq!(error.to_string().lines().count(), 1, "{error}");
+    }
+    let bomb = format!(
+        "a: &a [{}]\nb: &b [{}]\nc: &c [{}]\nd: &d [{}]\ne: &e [{}]\nf: [{}]\n",
+        "x,".repeat(50),
+        "*a,".repeat(50),
+        "*b,".repeat(50),
+        "*c,".repeat(50),
+        "*d,".repeat(50),
+        "*e,".repeat(50)
+    );
+    assert!(
+        from_yaml(&bomb).is_err(),
+        "aliases do not multiply without bound"
+    );
+    assert_eq!(
+        from_yaml("").unwrap().config,
+        crate::config::Config::default()
+    );
+    assert_eq!(
+        from_yaml("# nothing\n").unwrap().config,
+        crate::config::Config::default()
+    );
+}
+
+#[test]
+fn what_is_shown_has_origins_and_no_secrets() {
+    let file = yaml("worker:\n  slots: 9\n");
+    let loaded = Sources {
+        file: Some(file.path.clone()),
+        set: vec!["debug=yes".to_owned()],
+        ..Sources::default()
+    }
+    .load()
+    .unwrap();
+    let shown = loaded.to_json();
+    assert_eq!(shown["worker.slots"]["value"], json!(9));
+    assert_eq!(
+        shown["worker.slots"]["origin"],
+        json!(format!("{}:2", file.path.display()))
+    );
+    assert_eq!(
+        shown["debug"],
+        json!({"value": true, "origin": "--set debug"})
+    );
+    assert_eq!(
+        shown["log.level"],
+        json!({"value": "info", "origin": "default"})
+    );
+    let text = loaded.to_text();
+    assert!(
+        text.lines()
+            .any(|l| l.starts_with("debug: true ") && l.ends_with("# --set debug"))
+    );
+
+    let mut secret = loaded;
+    secret.config.api.signing_key = serde_json::from_value(json!("hush-hush")).unwrap();
+    secret.config.telemetry.otlp.headers = [("api-key".to_owned(), "hush-hush".to_owned())].into();
+    secret.config.queue.nats.url = "nats://user:hush-hush@host:4222".to_owned();
+    for shown in [
+        secret.to_text(),
+        secret.to_json().to_string(),
+        format!("{:?}", secret.config.api),
+    ] {
+        assert!(!shown.contains("hush-hush"), "{shown}");
+    }
+    assert_eq!(
+        secret.to_json()["queue.nats.url"]["value"],
+        json!("***@host:4222")
+    );
+}
