@@ -1,4 +1,5 @@
 use std::cmp::Ordering;
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::ops::Deref;
 
 use opentelemetry::{Array, KeyValue, Value};
@@ -24,6 +25,11 @@ impl Attributes {
             }
         }
         Self(unique.into_boxed_slice())
+    }
+
+    /// The set under which everything beyond a cardinality limit is added up.
+    pub(crate) fn overflow() -> Self {
+        Self::new(&[KeyValue::new("otel.metric.overflow", true)])
     }
 }
 
@@ -88,8 +94,8 @@ fn cmp_arrays(a: &Array, b: &Array) -> Ordering {
             .unwrap_or_else(|| a.len().cmp(&b.len())),
         (Array::String(a), Array::String(b)) => a
             .iter()
-            .map(|s| s.as_str())
-            .cmp(b.iter().map(|s| s.as_str())),
+            .map(opentelemetry::StringValue::as_str)
+            .cmp(b.iter().map(opentelemetry::StringValue::as_str)),
         _ => array_rank(a).cmp(&array_rank(b)),
     }
 }
@@ -112,5 +118,128 @@ fn array_rank(array: &Array) -> u8 {
         Array::F64(_) => 2,
         Array::String(_) => 3,
         _ => 4,
+    }
+}
+
+impl Attributes {
+    /// Whether `given`, in any order, is this very set. A list with duplicate keys never is: it has
+    /// to be made canonical first.
+    pub(crate) fn matches(&self, given: &[KeyValue]) -> bool {
+        if self.len() != given.len() {
+            return false;
+        }
+        let in_order = self
+            .iter()
+            .zip(given)
+            .all(|(ours, theirs)| same(ours, theirs));
+        in_order || self.matches_reordered(given)
+    }
+
+    fn matches_reordered(&self, given: &[KeyValue]) -> bool {
+        // Our keys are unique and as many as theirs: if each of ours is among theirs, they are the
+        // same set.
+        self.iter()
+            .all(|ours| given.iter().any(|theirs| same(ours, theirs)))
+    }
+}
+
+fn same(a: &KeyValue, b: &KeyValue) -> bool {
+    same_text(a.key.as_str(), b.key.as_str())
+        && match (&a.value, &b.value) {
+            (Value::String(a), Value::String(b)) => same_text(a.as_str(), b.as_str()),
+            (a, b) => cmp_values(a, b).is_eq(),
+        }
+}
+
+/// Most keys, and many values, are constants of the program: the same text at the same address.
+fn same_text(a: &str, b: &str) -> bool {
+    std::ptr::eq(a, b) || a == b
+}
+
+/// A hash of an attribute list that does not depend on its order, so that none has to be sorted to
+/// be looked up. Values alone are hashed: within an instrument keys hardly vary, and equality is
+/// checked in full anyway.
+pub(crate) fn hash(hasher: &impl BuildHasher, attributes: &[KeyValue]) -> u64 {
+    let hash_one = |attribute: &KeyValue| {
+        let mut state = hasher.build_hasher();
+        hash_value(&attribute.value, &mut state);
+        state.finish()
+    };
+    attributes.iter().map(hash_one).fold(0, u64::wrapping_add)
+}
+
+fn hash_value(value: &Value, state: &mut impl Hasher) {
+    match value {
+        Value::String(value) => state.write(value.as_str().as_bytes()),
+        Value::I64(value) => state.write_i64(*value),
+        Value::Bool(value) => state.write_u8(u8::from(*value)),
+        Value::F64(value) => state.write_u64(value.to_bits()),
+        Value::Array(Array::Bool(values)) => values.hash(state),
+        Value::Array(Array::I64(values)) => values.hash(state),
+        Value::Array(Array::F64(values)) => {
+            for value in values {
+                state.write_u64(value.to_bits());
+            }
+        }
+        Value::Array(Array::String(values)) => {
+            for value in values {
+                state.write(value.as_str().as_bytes());
+            }
+        }
+        // A kind of value that the API may grow: found by equality alone.
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(pairs: &[(&'static str, i64)]) -> Vec<KeyValue> {
+        pairs
+            .iter()
+            .map(|(key, value)| KeyValue::new(*key, *value))
+            .collect()
+    }
+
+    #[test]
+    fn the_canonical_form_is_sorted_and_the_last_duplicate_wins() {
+        let canonical = Attributes::new(&set(&[("b", 1), ("a", 2), ("b", 3)]));
+        assert_eq!(&*canonical, &set(&[("a", 2), ("b", 3)])[..]);
+    }
+
+    #[test]
+    fn any_order_matches_and_nothing_else_does() {
+        let canonical = Attributes::new(&set(&[("a", 1), ("b", 2)]));
+        assert!(canonical.matches(&set(&[("a", 1), ("b", 2)])));
+        assert!(canonical.matches(&set(&[("b", 2), ("a", 1)])));
+        assert!(!canonical.matches(&set(&[("a", 1)])));
+        assert!(!canonical.matches(&set(&[("a", 1), ("b", 3)])));
+        assert!(!canonical.matches(&set(&[("a", 1), ("a", 1)])));
+        assert!(!canonical.matches(&set(&[("a", 1), ("b", 2), ("b", 2)])));
+    }
+
+    #[test]
+    fn a_value_is_its_type_too() {
+        let number = Attributes::new(&[KeyValue::new("a", 200)]);
+        assert!(!number.matches(&[KeyValue::new("a", "200")]));
+        assert!(!number.matches(&[KeyValue::new("a", 200.0)]));
+    }
+
+    #[test]
+    fn nan_is_the_same_value_as_itself() {
+        let nan = Attributes::new(&[KeyValue::new("a", f64::NAN)]);
+        assert!(nan.matches(&[KeyValue::new("a", f64::NAN)]));
+    }
+
+    #[test]
+    fn order_does_not_change_the_hash() {
+        let hasher = foldhash::fast::RandomState::default();
+        let (one, two) = (set(&[("a", 1), ("b", 2)]), set(&[("b", 2), ("a", 1)]));
+        assert_eq!(hash(&hasher, &one), hash(&hasher, &two));
+        assert_ne!(
+            hash(&hasher, &one),
+            hash(&hasher, &set(&[("a", 1), ("b", 3)]))
+        );
     }
 }

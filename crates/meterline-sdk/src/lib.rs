@@ -7,13 +7,27 @@
 #![forbid(unsafe_code)]
 
 mod attributes;
+mod cell;
+mod diagnostics;
+mod handles;
+mod instrument;
+mod lookup;
+mod meter;
 mod number;
+mod observed;
+mod pipeline;
+mod provider;
+mod recorded;
 mod resource;
+mod series;
 mod snapshot;
 
 pub use attributes::Attributes;
+pub use diagnostics::Stats;
 pub use number::Number;
+pub use provider::{MeterProvider, MeterProviderBuilder};
 pub use resource::Resource;
+pub use series::{Series, SeriesList};
 pub use snapshot::{
-    Data, Descriptor, HistogramPoint, Histograms, InstrumentKind, Metric, Series, Snapshot,
+    Data, Descriptor, HistogramPoint, Histograms, InstrumentKind, Metric, Snapshot,
 };

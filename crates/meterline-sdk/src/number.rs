@@ -21,3 +21,148 @@ impl Number {
         }
     }
 }
+
+/// The number type of an instrument; with it, bits read from a cell become a [`Number`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NumberKind {
+    U64,
+    I64,
+    F64,
+}
+
+impl NumberKind {
+    pub(crate) fn number(self, bits: u64) -> Number {
+        match self {
+            Self::U64 => Number::U64(u64::from_bits(bits)),
+            Self::I64 => Number::I64(i64::from_bits(bits)),
+            Self::F64 => Number::F64(f64::from_bits(bits)),
+        }
+    }
+}
+
+/// A number type of the API. Cells hold any of them as 64 bits, so that one implementation of
+/// each aggregation serves all three.
+pub(crate) trait Measure: Copy + PartialOrd + Send + Sync + 'static {
+    const KIND: NumberKind;
+    const ZERO: Self;
+    /// Below every other value.
+    const LOWEST: Self;
+    /// Above every other value.
+    const HIGHEST: Self;
+
+    fn from_bits(bits: u64) -> Self;
+    fn bits(self) -> u64;
+    fn as_f64(self) -> f64;
+    /// The sum; integers wrap, as in the official SDK.
+    fn plus(self, other: Self) -> Self;
+    fn is_finite(self) -> bool;
+    /// The value, if `number` is of this type; else zero.
+    fn from_number(number: Number) -> Self;
+}
+
+impl Measure for u64 {
+    const KIND: NumberKind = NumberKind::U64;
+    const ZERO: Self = 0;
+    const LOWEST: Self = Self::MIN;
+    const HIGHEST: Self = Self::MAX;
+
+    fn from_bits(bits: u64) -> Self {
+        bits
+    }
+
+    fn bits(self) -> u64 {
+        self
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "buckets are compared as floats")]
+    fn as_f64(self) -> f64 {
+        self as f64
+    }
+
+    fn plus(self, other: Self) -> Self {
+        self.wrapping_add(other)
+    }
+
+    fn is_finite(self) -> bool {
+        true
+    }
+
+    fn from_number(number: Number) -> Self {
+        if let Number::U64(value) = number {
+            value
+        } else {
+            Self::ZERO
+        }
+    }
+}
+
+impl Measure for i64 {
+    const KIND: NumberKind = NumberKind::I64;
+    const ZERO: Self = 0;
+    const LOWEST: Self = Self::MIN;
+    const HIGHEST: Self = Self::MAX;
+
+    fn from_bits(bits: u64) -> Self {
+        bits.cast_signed()
+    }
+
+    fn bits(self) -> u64 {
+        self.cast_unsigned()
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "buckets are compared as floats")]
+    fn as_f64(self) -> f64 {
+        self as f64
+    }
+
+    fn plus(self, other: Self) -> Self {
+        self.wrapping_add(other)
+    }
+
+    fn is_finite(self) -> bool {
+        true
+    }
+
+    fn from_number(number: Number) -> Self {
+        if let Number::I64(value) = number {
+            value
+        } else {
+            Self::ZERO
+        }
+    }
+}
+
+impl Measure for f64 {
+    const KIND: NumberKind = NumberKind::F64;
+    const ZERO: Self = 0.0;
+    const LOWEST: Self = Self::NEG_INFINITY;
+    const HIGHEST: Self = Self::INFINITY;
+
+    fn from_bits(bits: u64) -> Self {
+        Self::from_bits(bits)
+    }
+
+    fn bits(self) -> u64 {
+        self.to_bits()
+    }
+
+    fn as_f64(self) -> f64 {
+        self
+    }
+
+    fn plus(self, other: Self) -> Self {
+        self + other
+    }
+
+    fn is_finite(self) -> bool {
+        self.is_finite()
+    }
+
+    fn from_number(number: Number) -> Self {
+        if let Number::F64(value) = number {
+            value
+        } else {
+            Self::ZERO
+        }
+    }
+}

@@ -1,10 +1,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry::InstrumentationScope;
 
-use crate::{Attributes, Number, Resource};
+use crate::{Number, Resource, SeriesList};
 
 /// Everything one collection saw, as plain values; always cumulative.
 ///
@@ -30,7 +30,7 @@ pub struct Metric {
     pub descriptor: Arc<Descriptor>,
     /// The series, sorted by their attributes. The same allocation is handed out until a series
     /// comes or goes, so an encoder may key what it caches about labels by its address.
-    pub series: Arc<[Arc<Series>]>,
+    pub series: SeriesList,
     /// The values.
     pub data: Data,
 }
@@ -110,11 +110,8 @@ pub struct Histograms {
     totals: Vec<Totals>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Totals {
-    sum: Number,
-    min_max: Option<(Number, Number)>,
-}
+/// A sum, and the smallest and the largest value.
+type Totals = (Number, Option<(Number, Number)>);
 
 impl Histograms {
     /// No points yet, over these bounds (strictly increasing and finite).
@@ -124,6 +121,14 @@ impl Histograms {
             bounds,
             counts: Vec::new(),
             totals: Vec::new(),
+        }
+    }
+
+    pub(crate) fn from_parts(bounds: Arc<[f64]>, counts: Vec<u64>, totals: Vec<Totals>) -> Self {
+        Self {
+            bounds,
+            counts,
+            totals,
         }
     }
 
@@ -139,7 +144,7 @@ impl Histograms {
         min_max: Option<(Number, Number)>,
     ) {
         self.counts.extend(counts);
-        self.totals.push(Totals { sum, min_max });
+        self.totals.push((sum, min_max));
         assert_eq!(
             self.counts.len(),
             self.totals.len() * (self.bounds.len() + 1)
@@ -169,10 +174,10 @@ impl Histograms {
         let buckets = self.counts.chunks_exact(self.bounds.len() + 1);
         buckets
             .zip(&self.totals)
-            .map(|(counts, totals)| HistogramPoint {
+            .map(|(counts, &(sum, min_max))| HistogramPoint {
                 counts,
-                sum: totals.sum,
-                min_max: totals.min_max,
+                sum,
+                min_max,
             })
     }
 }
@@ -194,41 +199,4 @@ impl HistogramPoint<'_> {
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
     }
-}
-
-/// One series: a set of attributes and when it began.
-#[derive(Debug)]
-pub struct Series {
-    attributes: Attributes,
-    start: u64,
-}
-
-impl Series {
-    /// A series that began at `start`. The SDK makes its own; this is for other producers of
-    /// snapshots, and for tests.
-    #[must_use]
-    pub fn new(attributes: &[KeyValue], start: SystemTime) -> Self {
-        Self {
-            attributes: Attributes::new(attributes),
-            start: unix_nanos(start),
-        }
-    }
-
-    /// The attributes that make it this series, sorted by key.
-    #[must_use]
-    pub fn attributes(&self) -> &Attributes {
-        &self.attributes
-    }
-
-    /// When it began: a cumulative value counts from here.
-    #[must_use]
-    pub fn start(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_nanos(self.start)
-    }
-}
-
-/// Nanoseconds since the Unix epoch; 0 before it, and at most what a `u64` holds (the year 2554).
-pub(crate) fn unix_nanos(time: SystemTime) -> u64 {
-    let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,0 +1,153 @@
+use std::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
+use std::sync::{Arc, OnceLock};
+
+use super::stripe;
+use super::sum::try_add;
+use crate::number::Measure;
+
+/// Up to this many bounds, looking at all of them (which vectorises) beats a binary search.
+const FEW_BOUNDS: usize = 32;
+
+/// Words of padding at both ends of an additional stripe, so that no two threads' stripes share a
+/// (pair of) cache lines.
+const PADDING: usize = 16;
+
+// The words of a stripe: sum, smallest, largest, then the buckets.
+const SUM: usize = 0;
+const MIN: usize = 1;
+const MAX: usize = 2;
+const BUCKETS: usize = 3;
+
+/// A distribution over explicit buckets. There is no count: it is the sum of the buckets.
+#[derive(Debug)]
+pub(crate) struct HistogramCell {
+    bounds: Arc<[f64]>,
+    first: Box<[AtomicU64]>,
+    more: OnceLock<Box<Stripes>>,
+}
+
+/// Boxed once more than it needs to be, so that a cell without stripes stays small.
+#[derive(Debug)]
+struct Stripes(Box<[PaddedStripe]>);
+
+#[derive(Debug)]
+struct PaddedStripe(Box<[AtomicU64]>);
+
+impl PaddedStripe {
+    fn words(&self) -> &[AtomicU64] {
+        &self.0[PADDING..self.0.len() - PADDING]
+    }
+}
+
+impl HistogramCell {
+    pub(crate) fn new<M: Measure>(bounds: Arc<[f64]>) -> Self {
+        let first = words::<M>(bounds.len(), 0);
+        Self {
+            bounds,
+            first,
+            more: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn record<M: Measure>(&self, value: M) {
+        let bucket = BUCKETS + bucket_of(&self.bounds, value.as_f64());
+        let words = self.add_to_sum(value);
+        lower(&words[MIN], value);
+        raise(&words[MAX], value);
+        // Last, and with release: whoever reads this count sees the rest of the recording too.
+        words[bucket].fetch_add(1, Release);
+    }
+
+    /// Adds to the sum of this thread's stripe, growing or moving on when that is contended, and
+    /// returns the stripe.
+    fn add_to_sum<M: Measure>(&self, value: M) -> &[AtomicU64] {
+        loop {
+            let Some(Stripes(stripes)) = self.more.get().map(Box::as_ref) else {
+                if try_add(&self.first[SUM], value) {
+                    return &self.first;
+                }
+                if stripe::should_grow() {
+                    self.more
+                        .get_or_init(|| new_stripes::<M>(self.bounds.len()));
+                }
+                continue;
+            };
+            let words = stripes[stripe::current(stripes.len())].words();
+            if try_add(&words[SUM], value) {
+                return words;
+            }
+            stripe::move_on();
+        }
+    }
+
+    /// Adds this cell's buckets onto `counts`, and returns the sum, the smallest and the largest
+    /// value (the latter two meaningless while nothing is recorded). Every recording in the counts
+    /// is in the rest; the rest may hold some more that were under way.
+    pub(crate) fn read<M: Measure>(&self, counts: &mut [u64]) -> (M, M, M) {
+        let more = self.more.get().map(Box::as_ref);
+        let stripes = || {
+            let more = more.iter().flat_map(|Stripes(stripes)| stripes);
+            std::iter::once(&*self.first).chain(more.map(PaddedStripe::words))
+        };
+        for words in stripes() {
+            for (count, word) in counts.iter_mut().zip(&words[BUCKETS..]) {
+                *count += word.load(Acquire);
+            }
+        }
+        let (mut sum, mut min, mut max) = (M::ZERO, M::HIGHEST, M::LOWEST);
+        for words in stripes() {
+            let read = |index: usize| M::from_bits(words[index].load(Relaxed));
+            let (lowest, highest) = (read(MIN), read(MAX));
+            sum = sum.plus(read(SUM));
+            min = if lowest < min { lowest } else { min };
+            max = if highest > max { highest } else { max };
+        }
+        (sum, min, max)
+    }
+}
+
+fn new_stripes<M: Measure>(bounds: usize) -> Box<Stripes> {
+    let stripe = |_| PaddedStripe(words::<M>(bounds, PADDING));
+    Box::new(Stripes((0..*stripe::STRIPES).map(stripe).collect()))
+}
+
+fn words<M: Measure>(bounds: usize, padding: usize) -> Box<[AtomicU64]> {
+    let words: Box<[AtomicU64]> = (0..BUCKETS + bounds + 1 + 2 * padding)
+        .map(|_| AtomicU64::new(0))
+        .collect();
+    words[padding + SUM].store(M::ZERO.bits(), Relaxed);
+    words[padding + MIN].store(M::HIGHEST.bits(), Relaxed);
+    words[padding + MAX].store(M::LOWEST.bits(), Relaxed);
+    words
+}
+
+/// The bucket of a value: bounds are inclusive above, as in OTLP and Prometheus.
+fn bucket_of(bounds: &[f64], value: f64) -> usize {
+    if bounds.len() <= FEW_BOUNDS {
+        bounds.iter().map(|bound| usize::from(*bound < value)).sum()
+    } else {
+        bounds.partition_point(|bound| *bound < value)
+    }
+}
+
+fn lower<M: Measure>(word: &AtomicU64, value: M) {
+    replace_while(word, value, |seen| value < seen);
+}
+
+fn raise<M: Measure>(word: &AtomicU64, value: M) {
+    replace_while(word, value, |seen| value > seen);
+}
+
+/// Stores `value` unless what is there no longer needs it. Only a new extreme writes.
+fn replace_while<M: Measure>(word: &AtomicU64, value: M, wanted: impl Fn(M) -> bool) {
+    let mut seen = word.load(Relaxed);
+    while wanted(M::from_bits(seen)) {
+        match word.compare_exchange_weak(seen, value.bits(), Relaxed, Relaxed) {
+            Ok(_) => return,
+            Err(now) => seen = now,
+        }
+    }
+}

@@ -1,0 +1,116 @@
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+use crate::instrument::{Aggregation, Instrument};
+use crate::number::Measure;
+
+/// What the SDK could not do as asked, counted and told once.
+///
+/// Recording never fails and never floods the log: the first of a kind is logged as a warning, and
+/// every one is counted.
+#[derive(Debug, Default)]
+pub(crate) struct Diagnostics {
+    non_finite: Problem,
+    negative: Problem,
+    callback_panics: Problem,
+    overflowed: Problem,
+}
+
+/// Counts of what an SDK could not do as asked, since it was built.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Series that exist now, overflow series included.
+    pub series: u64,
+    /// Measurements that went to an overflow series.
+    pub overflowed: u64,
+    /// Measurements dropped because they were NaN or infinite.
+    pub non_finite: u64,
+    /// Measurements dropped because they were negative on an instrument that only goes up.
+    pub negative: u64,
+    /// Callbacks of observable instruments that panicked.
+    pub callback_panics: u64,
+}
+
+#[derive(Debug, Default)]
+struct Problem {
+    count: AtomicU64,
+    told: AtomicBool,
+}
+
+impl Problem {
+    /// Counts one; whether it is the first.
+    fn count(&self) -> bool {
+        self.count.fetch_add(1, Relaxed);
+        !self.told.load(Relaxed) && !self.told.swap(true, Relaxed)
+    }
+}
+
+impl Diagnostics {
+    /// Whether an instrument may record a value; if not, it is counted as dropped, with the reason.
+    #[inline]
+    pub(crate) fn accepts<M: Measure>(&self, value: M, instrument: &Instrument) -> bool {
+        if !value.is_finite() {
+            self.drop_non_finite(instrument);
+            return false;
+        }
+        if value < M::ZERO && instrument.aggregation == (Aggregation::Sum { monotonic: true }) {
+            self.drop_negative(instrument);
+            return false;
+        }
+        true
+    }
+
+    #[cold]
+    fn drop_non_finite(&self, instrument: &Instrument) {
+        if self.non_finite.count() {
+            let name = &*instrument.descriptor.name;
+            tracing::warn!(
+                name,
+                "not a finite number: dropped; further ones are only counted"
+            );
+        }
+    }
+
+    #[cold]
+    fn drop_negative(&self, instrument: &Instrument) {
+        if self.negative.count() {
+            let name = &*instrument.descriptor.name;
+            tracing::warn!(
+                name,
+                "negative on a counter: dropped; further ones are only counted"
+            );
+        }
+    }
+
+    #[cold]
+    pub(crate) fn callback_panicked(&self, instrument: &Instrument) {
+        if self.callback_panics.count() {
+            tracing::error!(
+                name = &*instrument.descriptor.name,
+                "a callback panicked; the others go on; further panics are only counted"
+            );
+        }
+    }
+
+    #[cold]
+    pub(crate) fn overflowed(&self, instrument: &Instrument) {
+        if self.overflowed.count() {
+            tracing::warn!(
+                name = &*instrument.descriptor.name,
+                "cardinality limit reached: new series are added up under otel.metric.overflow; \
+                 further measurements there are only counted"
+            );
+        }
+    }
+
+    pub(crate) fn stats(&self, series: u64) -> Stats {
+        let count = |problem: &Problem| problem.count.load(Relaxed);
+        Stats {
+            series,
+            overflowed: count(&self.overflowed),
+            non_finite: count(&self.non_finite),
+            negative: count(&self.negative),
+            callback_panics: count(&self.callback_panics),
+        }
+    }
+}

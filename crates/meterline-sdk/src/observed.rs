@@ -1,0 +1,163 @@
+//! The series of an observable instrument: what its callbacks said in the latest collection.
+
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use opentelemetry::KeyValue;
+use parking_lot::Mutex;
+
+use crate::cell::Cell;
+use crate::diagnostics::Diagnostics;
+use crate::instrument::{Aggregation, Instrument};
+use crate::number::Measure;
+use crate::series::{Series, SeriesList};
+use crate::snapshot::Data;
+use crate::{Attributes, Number};
+
+/// What the callbacks of one observable instrument say.
+///
+/// A collection reports the series that were observed in it and no others (OpenTelemetry metrics
+/// SDK, "Asynchronous instruments"). One that stays away is forgotten; if it comes back, it counts
+/// from the collection before.
+pub(crate) struct Observed {
+    instrument: Instrument,
+    limit: usize,
+    diagnostics: Arc<Diagnostics>,
+    state: Mutex<State>,
+}
+
+struct State {
+    series: BTreeMap<ByAttributes, Observation>,
+    listed: SeriesList,
+    /// Whether a series came since `listed` was made.
+    grown: bool,
+    /// When the collection before this one was; at first, when the instrument was created.
+    since: SystemTime,
+}
+
+/// What was said of a series in this collection, if anything yet.
+struct Observation(Option<Number>);
+
+impl Observed {
+    pub(crate) fn new(instrument: Instrument, limit: usize, diagnostics: Arc<Diagnostics>) -> Self {
+        let state = State {
+            series: BTreeMap::new(),
+            listed: Arc::new([]),
+            grown: false,
+            since: SystemTime::now(),
+        };
+        Self {
+            instrument,
+            limit,
+            diagnostics,
+            state: Mutex::new(state),
+        }
+    }
+
+    pub(crate) fn instrument(&self) -> &Instrument {
+        &self.instrument
+    }
+
+    /// Takes one observation. The last one of a series counts; sums beyond the cardinality limit
+    /// are added up, so that totals stay right.
+    pub(crate) fn observe<M: Measure>(&self, value: M, attributes: &[KeyValue]) {
+        if !self.diagnostics.accepts(value, &self.instrument) {
+            return;
+        }
+        let attributes = Attributes::new(attributes);
+        let mut state = self.state.lock();
+        if let Some(observation) = state.series.get_mut(&attributes) {
+            observation.0 = Some(M::KIND.number(value.bits()));
+            return;
+        }
+        if attributes.is_empty() || state.series.len() < self.limit {
+            state.add(attributes, value);
+            return;
+        }
+        let overflow = Attributes::overflow();
+        let adds_up = matches!(self.instrument.aggregation, Aggregation::Sum { .. });
+        match state.series.get_mut(&overflow) {
+            Some(Observation(said)) => {
+                let before = said.filter(|_| adds_up).map_or(M::ZERO, M::from_number);
+                *said = Some(M::KIND.number(before.plus(value).bits()));
+            }
+            None => state.add(overflow, value),
+        }
+        drop(state);
+        self.diagnostics.overflowed(&self.instrument);
+    }
+
+    /// What was observed since the last call, which ends with this one.
+    pub(crate) fn collect(&self, now: SystemTime) -> (SeriesList, Data) {
+        let mut state = self.state.lock();
+        let known = state.series.len();
+        state
+            .series
+            .retain(|_, observation| observation.0.is_some());
+        if state.grown || state.series.len() < known {
+            state.listed = state
+                .series
+                .keys()
+                .map(|ByAttributes(series)| Arc::clone(series))
+                .collect();
+            state.grown = false;
+        }
+        state.since = now;
+        let values = state
+            .series
+            .values_mut()
+            .filter_map(|observation| observation.0.take());
+        let values = values.collect();
+        let data = match self.instrument.aggregation {
+            Aggregation::Sum { monotonic } => Data::Sum { monotonic, values },
+            _ => Data::Gauge(values),
+        };
+        (Arc::clone(&state.listed), data)
+    }
+
+    /// How many series there are.
+    pub(crate) fn series_count(&self) -> usize {
+        self.state.lock().series.len()
+    }
+}
+
+impl State {
+    fn add<M: Measure>(&mut self, attributes: Attributes, value: M) {
+        let series = Arc::new(Series::with_cell(attributes, self.since, Cell::Elsewhere));
+        let observation = Observation(Some(M::KIND.number(value.bits())));
+        self.series.insert(ByAttributes(series), observation);
+        self.grown = true;
+    }
+}
+
+/// A series as a map's key: it is its attributes.
+struct ByAttributes(Arc<Series>);
+
+impl Borrow<Attributes> for ByAttributes {
+    fn borrow(&self) -> &Attributes {
+        self.0.attributes()
+    }
+}
+
+impl PartialEq for ByAttributes {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for ByAttributes {}
+
+impl PartialOrd for ByAttributes {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ByAttributes {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.attributes().cmp(other.0.attributes())
+    }
+}

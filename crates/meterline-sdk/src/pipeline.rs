@@ -1,0 +1,160 @@
+//! From instruments to a snapshot: everything a provider holds.
+
+use std::cmp::Ordering;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use opentelemetry::metrics::Callback;
+use opentelemetry::{InstrumentationScope, KeyValue};
+use parking_lot::Mutex;
+
+use crate::diagnostics::{Diagnostics, Stats};
+use crate::handles::Observer;
+use crate::instrument::Instrument;
+use crate::meter::{Scope, Stream};
+use crate::number::Measure;
+use crate::observed::Observed;
+use crate::recorded::Recorded;
+use crate::snapshot::{Metric, Snapshot};
+use crate::{Attributes, Resource};
+
+pub(crate) struct Pipeline {
+    resource: Arc<Resource>,
+    cardinality_limit: usize,
+    scopes: Mutex<Vec<Arc<Scope>>>,
+    callbacks: Mutex<Vec<Registered>>,
+    /// Held while collecting, so that callbacks never run twice at once. No other lock is held
+    /// while they run: one may create instruments.
+    collecting: Mutex<()>,
+    diagnostics: Arc<Diagnostics>,
+}
+
+/// A callback with the instrument it reports to.
+#[derive(Clone)]
+struct Registered {
+    observed: Arc<Observed>,
+    run: Arc<dyn Fn(&Observed) + Send + Sync>,
+}
+
+impl Pipeline {
+    pub(crate) fn new(resource: Resource, cardinality_limit: usize) -> Self {
+        Self {
+            resource: Arc::new(resource),
+            cardinality_limit,
+            scopes: Mutex::default(),
+            callbacks: Mutex::default(),
+            collecting: Mutex::default(),
+            diagnostics: Arc::default(),
+        }
+    }
+
+    pub(crate) fn resource(&self) -> &Arc<Resource> {
+        &self.resource
+    }
+
+    /// The instruments of this scope; equal scopes share them.
+    pub(crate) fn scope(&self, scope: InstrumentationScope) -> Arc<Scope> {
+        let mut scopes = self.scopes.lock();
+        if let Some(known) = scopes.iter().find(|known| *known.scope == scope) {
+            return Arc::clone(known);
+        }
+        let new = Arc::new(Scope::new(scope));
+        scopes.push(Arc::clone(&new));
+        new
+    }
+
+    pub(crate) fn recorded(&self, instrument: Instrument) -> Recorded {
+        let diagnostics = Arc::clone(&self.diagnostics);
+        Recorded::new(instrument, self.cardinality_limit, diagnostics)
+    }
+
+    pub(crate) fn observed(&self, instrument: Instrument) -> Observed {
+        let diagnostics = Arc::clone(&self.diagnostics);
+        Observed::new(instrument, self.cardinality_limit, diagnostics)
+    }
+
+    pub(crate) fn add_callbacks<M: Measure>(
+        &self,
+        observed: &Arc<Observed>,
+        callbacks: Vec<Callback<M>>,
+    ) {
+        let registered = callbacks.into_iter().map(|callback| Registered {
+            observed: Arc::clone(observed),
+            run: Arc::new(move |observed| callback(&Observer(observed))),
+        });
+        self.callbacks.lock().extend(registered);
+    }
+
+    /// Runs the callbacks and reads everything.
+    pub(crate) fn collect(&self) -> Snapshot {
+        let _one_at_a_time = self.collecting.lock();
+        self.run_callbacks();
+        let time = SystemTime::now();
+        let scopes = self.scopes.lock().clone();
+        let mut metrics: Vec<Metric> = scopes
+            .iter()
+            .flat_map(|scope| collect_scope(scope, time))
+            .collect();
+        metrics.sort_by(|a, b| {
+            cmp_scopes(&a.scope, &b.scope).then_with(|| a.descriptor.cmp(&b.descriptor))
+        });
+        Snapshot {
+            time,
+            resource: Arc::clone(&self.resource),
+            metrics,
+        }
+    }
+
+    fn run_callbacks(&self) {
+        let callbacks = self.callbacks.lock().clone();
+        for Registered { observed, run } in callbacks {
+            if catch_unwind(AssertUnwindSafe(|| run(&observed))).is_err() {
+                self.diagnostics.callback_panicked(observed.instrument());
+            }
+        }
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let scopes = self.scopes.lock().clone();
+        let streams = scopes.iter().flat_map(|scope| scope.streams.lock().clone());
+        let series: usize = streams.map(|stream| stream.series_count()).sum();
+        self.diagnostics.stats(series as u64)
+    }
+}
+
+fn collect_scope(scope: &Scope, time: SystemTime) -> Vec<Metric> {
+    let streams = scope.streams.lock().clone();
+    let metric = |stream: &Stream| {
+        let (series, data) = stream.collect(time);
+        Metric {
+            scope: Arc::clone(&scope.scope),
+            descriptor: Arc::clone(&stream.instrument().descriptor),
+            series,
+            data,
+        }
+    };
+    streams
+        .iter()
+        .map(metric)
+        .filter(|metric| !metric.series.is_empty())
+        .collect()
+}
+
+/// A total order over scopes, by what makes them equal.
+fn cmp_scopes(a: &InstrumentationScope, b: &InstrumentationScope) -> Ordering {
+    let attributes = |scope: &InstrumentationScope| {
+        Attributes::new(&scope.attributes().cloned().collect::<Vec<KeyValue>>())
+    };
+    let identity = |scope| {
+        let scope: &InstrumentationScope = scope;
+        (
+            scope.name().to_owned(),
+            scope.version().map(str::to_owned),
+            scope.schema_url().map(str::to_owned),
+        )
+    };
+    identity(a)
+        .cmp(&identity(b))
+        .then_with(|| attributes(a).cmp(&attributes(b)))
+}

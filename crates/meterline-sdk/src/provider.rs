@@ -1,0 +1,122 @@
+use std::sync::Arc;
+
+use opentelemetry::InstrumentationScope;
+use opentelemetry::metrics::Meter;
+
+use crate::diagnostics::Stats;
+use crate::pipeline::Pipeline;
+use crate::snapshot::Snapshot;
+use crate::{Resource, meter};
+
+/// How many series an instrument may have if nobody says otherwise (OpenTelemetry metrics SDK,
+/// "Cardinality limits").
+const DEFAULT_CARDINALITY_LIMIT: usize = 2000;
+
+/// The OpenTelemetry meter provider: hand it to [`opentelemetry::global::set_meter_provider`], and
+/// every instrument in the process records here. Clones share everything.
+///
+/// Set it before instruments are created: the API leaves earlier ones without effect.
+///
+/// ```
+/// use opentelemetry::metrics::MeterProvider as _;
+///
+/// let provider = meterline_sdk::MeterProvider::default();
+/// let orders = provider.meter("shop").u64_counter("orders").build();
+/// orders.add(2, &[opentelemetry::KeyValue::new("paid", true)]);
+///
+/// let snapshot = provider.collect();
+/// assert_eq!(snapshot.metrics[0].descriptor.name, "orders");
+/// ```
+#[derive(Clone)]
+pub struct MeterProvider {
+    pipeline: Arc<Pipeline>,
+}
+
+/// Builds a [`MeterProvider`].
+#[derive(Clone, Debug)]
+pub struct MeterProviderBuilder {
+    resource: Resource,
+    cardinality_limit: usize,
+}
+
+impl MeterProvider {
+    /// A builder with an empty resource and a limit of 2,000 series per instrument.
+    #[must_use]
+    pub fn builder() -> MeterProviderBuilder {
+        MeterProviderBuilder {
+            resource: Resource::default(),
+            cardinality_limit: DEFAULT_CARDINALITY_LIMIT,
+        }
+    }
+
+    /// Runs the callbacks of observable instruments and reads all series; cumulative, sorted.
+    ///
+    /// Collections run one at a time. Recording goes on meanwhile, and never waits.
+    #[must_use]
+    pub fn collect(&self) -> Snapshot {
+        self.pipeline.collect()
+    }
+
+    /// What the SDK could not do as asked, and how many series there are.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.pipeline.stats()
+    }
+
+    /// What the telemetry describes.
+    #[must_use]
+    pub fn resource(&self) -> &Resource {
+        self.pipeline.resource()
+    }
+}
+
+impl Default for MeterProvider {
+    fn default() -> Self {
+        Self::builder().build()
+    }
+}
+
+impl std::fmt::Debug for MeterProvider {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MeterProvider")
+            .field("resource", self.resource())
+            .field("stats", &self.stats())
+            .finish()
+    }
+}
+
+impl opentelemetry::metrics::MeterProvider for MeterProvider {
+    fn meter_with_scope(&self, scope: InstrumentationScope) -> Meter {
+        let scope = self.pipeline.scope(scope);
+        Meter::new(Arc::new(meter::Meter {
+            scope,
+            pipeline: Arc::clone(&self.pipeline),
+        }))
+    }
+}
+
+impl MeterProviderBuilder {
+    /// What the telemetry describes.
+    #[must_use]
+    pub fn with_resource(mut self, resource: Resource) -> Self {
+        self.resource = resource;
+        self
+    }
+
+    /// How many series an instrument may have. Measurements of further ones are added up in one
+    /// series with the attribute `otel.metric.overflow` = true, which comes on top, as does the
+    /// series without attributes.
+    #[must_use]
+    pub fn with_cardinality_limit(mut self, limit: usize) -> Self {
+        self.cardinality_limit = limit;
+        self
+    }
+
+    /// The provider.
+    #[must_use]
+    pub fn build(self) -> MeterProvider {
+        MeterProvider {
+            pipeline: Arc::new(Pipeline::new(self.resource, self.cardinality_limit)),
+        }
+    }
+}
