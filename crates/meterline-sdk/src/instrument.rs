@@ -1,6 +1,7 @@
 //! What an instrument is, as it was asked for: checked, and completed with defaults.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use crate::number::NumberKind;
@@ -110,6 +111,13 @@ impl Instrument {
             && self.descriptor.kind == other.descriptor.kind
             && self.descriptor.unit == other.descriptor.unit
             && self.number == other.number
+    }
+
+    /// The order of instruments in a snapshot.
+    pub(crate) fn in_order(&self, other: &Self) -> Ordering {
+        self.descriptor
+            .cmp(&other.descriptor)
+            .then_with(|| self.number.cmp(&other.number))
     }
 
     pub(crate) fn is_gauge(&self) -> bool {

@@ -23,7 +23,7 @@ impl Number {
 }
 
 /// The number type of an instrument; with it, bits read from a cell become a [`Number`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum NumberKind {
     U64,
     I64,

@@ -91,14 +91,12 @@ impl Pipeline {
         let _one_at_a_time = self.collecting.lock();
         self.run_callbacks();
         let time = SystemTime::now();
-        let scopes = self.scopes.lock().clone();
-        let mut metrics: Vec<Metric> = scopes
+        let mut scopes = self.scopes.lock().clone();
+        scopes.sort_by(|a, b| cmp_scopes(&a.scope, &b.scope));
+        let metrics = scopes
             .iter()
             .flat_map(|scope| collect_scope(scope, time))
             .collect();
-        metrics.sort_by(|a, b| {
-            cmp_scopes(&a.scope, &b.scope).then_with(|| a.descriptor.cmp(&b.descriptor))
-        });
         Snapshot {
             time,
             resource: Arc::clone(&self.resource),
@@ -124,7 +122,8 @@ impl Pipeline {
 }
 
 fn collect_scope(scope: &Scope, time: SystemTime) -> Vec<Metric> {
-    let streams = scope.streams.lock().clone();
+    let mut streams = scope.streams.lock().clone();
+    streams.sort_by(|a, b| a.instrument().in_order(b.instrument()));
     let metric = |stream: &Stream| {
         let (series, data) = stream.collect(time);
         Metric {
