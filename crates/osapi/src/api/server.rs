@@ -1,0 +1,185 @@
+//! The server that carries a router: bounded connections, bounded waiting, an orderly end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::service::TowerToHyperService;
+use meterline::config::ListenAddr;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::ServiceExt;
+
+/// How long a client may take for the head of a request, or be silent between two of them.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long requests may take to end once the server closes.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Most connections at a time, however many files the process may open.
+const MAX_CONNECTIONS: u64 = 4096;
+
+/// Why a server could not start.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {}", reason(error))]
+pub struct BindError {
+    address: ListenAddr,
+    error: io::Error,
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "another process uses this port".to_owned(),
+        io::ErrorKind::AddrNotAvailable => "this machine does not have this address".to_owned(),
+        io::ErrorKind::PermissionDenied => {
+            "not permitted (ports below 1024 need a privilege)".to_owned()
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// A bound listener, ready to serve.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Binds the address. Nothing is answered before [`serve`](Self::serve).
+    ///
+    /// # Errors
+    /// When the address is not free or not ours.
+    pub async fn bind(address: &ListenAddr) -> Result<Self, BindError> {
+        let failed = |error| BindError {
+            address: address.clone(),
+            error,
+        };
+        let listener = TcpListener::bind((address.host(), address.port()))
+            .await
+            .map_err(failed)?;
+        let bound = listener.local_addr().map_err(failed)?;
+        Ok(Self {
+            listener,
+            address: bound,
+        })
+    }
+
+    /// The address with its real port.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `close` resolves, then lets the requests under way end, for 10 s at most.
+    pub async fn serve(self, router: Router, close: impl Future<Output = ()>) {
+        let graceful = GracefulShutdown::new();
+        let room = Arc::new(Semaphore::new(connection_limit()));
+        tokio::pin!(close);
+        loop {
+            let accepted = tokio::select! {
+                () = &mut close => break,
+                accepted = accept(&self.listener, &room) => accepted,
+            };
+            match accepted {
+                Ok((stream, permit)) => {
+                    let watcher = graceful.watcher();
+                    tokio::spawn(carry(stream, router.clone(), watcher, permit));
+                }
+                Err(error) => {
+                    // Out of files, most likely: connections that end make room.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+        drop(self.listener);
+        if tokio::time::timeout(CLOSE_TIMEOUT, graceful.shutdown())
+            .await
+            .is_err()
+        {
+            tracing::warn!("connections were still open {CLOSE_TIMEOUT:?} after closing");
+        }
+    }
+}
+
+/// Takes room first, so that clients wait in the kernel's backlog when there is none.
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let permit = Arc::clone(room)
+        .acquire_owned()
+        .await
+        .map_err(io::Error::other)?;
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return Ok((stream, permit)),
+            // The client went away between connecting and now; no fault of ours.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+                ) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn carry(stream: TcpStream, router: Router, watcher: Watcher, permit: OwnedSemaphorePermit) {
+    // Small answers go out at once.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY");
+    }
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(64 << 10);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(100)
+        .max_header_list_size(64 << 10)
+        .keep_alive_interval(HEAD_TIMEOUT)
+        .keep_alive_timeout(HEAD_TIMEOUT);
+
+    // Before hyper knows which HTTP is spoken, its own timeouts don't run.
+    let spoken = Arc::new(AtomicBool::new(false));
+    let heard = Arc::clone(&spoken);
+    let service = router.map_request(move |request: http::Request<hyper::body::Incoming>| {
+        heard.store(true, Ordering::Relaxed);
+        request.map(axum::body::Body::new)
+    });
+    let connection = builder
+        .serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service))
+        .into_owned();
+    let connection = watcher.watch(connection);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = tokio::time::sleep(HEAD_TIMEOUT) => {
+            if !spoken.load(Ordering::Relaxed) {
+                return;
+            }
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection ended");
+    }
+    drop(permit);
+}
+
+/// Half the files the process may open: the rest is for the queue and its jobs.
+fn connection_limit() -> usize {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile)
+        .current
+        .unwrap_or(u64::MAX);
+    usize::try_from((files / 2).clamp(16, MAX_CONNECTIONS)).unwrap_or(16)
+}

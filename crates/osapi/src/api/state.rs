@@ -1,0 +1,125 @@
+//! What handlers share.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::problem::Problem;
+use crate::config::ApiConfig;
+use crate::queue::{Operation, QueueStats, SharedQueue};
+
+/// What handlers share; cheap to clone.
+#[derive(Clone)]
+pub struct ApiState {
+    /// The jobs.
+    pub queue: SharedQueue,
+    /// Which operations there are.
+    pub operations: Arc<dyn OperationRules>,
+    /// Told about jobs made and cancelled here.
+    pub events: Arc<dyn JobEvents>,
+    /// Where the process is in its life.
+    pub lifecycle: Lifecycle,
+    /// The largest request body, in bytes.
+    pub max_body_bytes: usize,
+    /// Whether only this machine can connect, so that every honest `Host` is a loopback name.
+    pub loopback_only: bool,
+    /// When the process started serving.
+    pub started: Instant,
+}
+
+impl ApiState {
+    /// The state of an API over a queue.
+    pub fn new(
+        config: &ApiConfig,
+        queue: SharedQueue,
+        operations: Arc<dyn OperationRules>,
+        events: Arc<dyn JobEvents>,
+        lifecycle: Lifecycle,
+    ) -> Self {
+        Self {
+            queue,
+            operations,
+            events,
+            lifecycle,
+            max_body_bytes: config.max_body_bytes,
+            loopback_only: config.listen.is_loopback(),
+            started: Instant::now(),
+        }
+    }
+
+    /// What the queue holds, or why that is not known.
+    pub(super) async fn stats(&self) -> Result<QueueStats, Problem> {
+        Ok(self.queue.stats().await?)
+    }
+
+    /// Refuses new work once the process is on its way out.
+    pub(super) fn accepting(&self) -> Result<(), Problem> {
+        if self.lifecycle.is_stopping() {
+            return Err(Problem::unavailable(
+                "the server is shutting down",
+                Duration::from_secs(5),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Which operations there are, and which input each takes.
+pub trait OperationRules: Send + Sync {
+    /// Checks an operation and its input.
+    ///
+    /// # Errors
+    /// 400, with the list of operations if this one is unknown.
+    fn check(&self, operation: &Operation) -> Result<(), Problem>;
+}
+
+/// Told about what happens to jobs at the API, so that it can be counted.
+pub trait JobEvents: Send + Sync {
+    /// Units of work were accepted.
+    fn created(&self, operation: &str, units: u32);
+    /// Units of work that no worker held were cancelled.
+    fn cancelled(&self, operation: &str, units: u32);
+}
+
+/// Nobody counts.
+impl JobEvents for () {
+    fn created(&self, _: &str, _: u32) {}
+    fn cancelled(&self, _: &str, _: u32) {}
+}
+
+/// Where a process is in its life. Clones speak of the same process.
+#[derive(Clone, Debug, Default)]
+pub struct Lifecycle {
+    stopping: CancellationToken,
+    closing: CancellationToken,
+}
+
+impl Lifecycle {
+    /// From now on: not ready, and no new jobs. What runs goes on, and so do reads.
+    pub fn stop(&self) {
+        self.stopping.cancel();
+    }
+
+    /// Whether [`stop`](Self::stop) was called.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.is_cancelled()
+    }
+
+    /// From now on: streams end and connections close after their request.
+    pub fn close(&self) {
+        self.stopping.cancel();
+        self.closing.cancel();
+    }
+
+    /// Waits for [`close`](Self::close).
+    pub async fn closed(&self) {
+        self.closing.cancelled().await;
+    }
+
+    /// As [`closed`](Self::closed), without a borrow.
+    pub(super) fn closed_owned(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.closing.clone().cancelled_owned()
+    }
+}
