@@ -12,17 +12,7 @@ const DATABASE_WITHIN: Duration = Duration::from_secs(60);
 
 /// All that must be true of a commit.
 pub(crate) fn run(steps: &mut Steps) {
-    steps.run("formatting", &mut cargo(&["fmt", "--all", "--check"]));
-    let lints = [
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--all-features",
-        "--",
-        "-D",
-        "warnings",
-    ];
-    steps.run("lints", &mut cargo(&lints));
+    formatting_and_lints(steps);
     let documentation = ["doc", "--workspace", "--no-deps", "--all-features"];
     steps.run(
         "documentation",
@@ -30,6 +20,24 @@ pub(crate) fn run(steps: &mut Steps) {
     );
     dependencies(steps);
     test::run(steps);
+}
+
+fn formatting_and_lints(steps: &mut Steps) {
+    let format = ["fmt", "--all", "--check"];
+    let lint = ["clippy", "--workspace", "--all-targets", "--all-features"];
+    let deny_warnings = ["--", "-D", "warnings"];
+    steps.run("formatting", &mut cargo(&format));
+    steps.run("lints", cargo(&lint).args(deny_warnings));
+    // A workspace of its own, so that its peers are nobody else's dependencies.
+    let bench = workspace().join("bench");
+    if bench.join("Cargo.toml").is_file() {
+        steps.run("formatting of bench", cargo(&format).current_dir(&bench));
+        let mut lints = cargo(&lint);
+        steps.run(
+            "lints of bench",
+            lints.args(deny_warnings).current_dir(&bench),
+        );
+    }
 }
 
 fn dependencies(steps: &mut Steps) {

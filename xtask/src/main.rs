@@ -6,9 +6,9 @@ mod steps;
 mod test;
 
 use std::env;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-use steps::{Options, Steps, cargo};
+use steps::{Options, Steps, cargo, succeed};
 use xtask::tools::workspace;
 
 const HELP: &str = "\
@@ -59,16 +59,12 @@ fn bench(arguments: &[&str]) -> ExitCode {
         );
         return ExitCode::FAILURE;
     }
-    let mut command: Command = cargo(&["run", "--release", "--manifest-path"]);
-    command.arg(manifest).arg("--").args(arguments);
-    match command.status() {
-        Ok(status) if status.success() => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("cargo cannot be run: {error}");
-            ExitCode::FAILURE
-        }
+    let mut command = cargo(&["run", "--release", "--manifest-path"]);
+    if let Err(why) = succeed(command.arg(manifest).arg("--").args(arguments)) {
+        eprintln!("{why}");
+        return ExitCode::FAILURE;
     }
+    ExitCode::SUCCESS
 }
 
 fn wrong_usage() -> ExitCode {

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use xtask::tools::{REQUIREMENTS, Tool, at_least, directory, output};
 
-use crate::steps::{Steps, cargo};
+use crate::steps::{Steps, cargo, succeed};
 
 const CARGO_DENY: &str = "0.20.2";
 const CARGO_DENY_AT_LEAST: (u32, u32) = (0, 18);
@@ -30,7 +30,7 @@ pub(crate) fn test_tools(steps: &mut Steps) -> (Vec<(Tool, PathBuf)>, Vec<Tool>)
     for tool in Tool::ALL {
         let name = format!("tool {}", tool.name());
         match tool.find() {
-            Err(why) if options.offline && options.may_skip => {
+            Err(why) if options.may_skip => {
                 let marker = tool.marker();
                 steps.skip(
                     &name,
@@ -55,34 +55,30 @@ pub(crate) fn test_tools(steps: &mut Steps) -> (Vec<(Tool, PathBuf)>, Vec<Tool>)
     (found, left_out)
 }
 
-/// Finds or installs cargo-deny. Returns its path; without it the step has failed.
+/// Finds or installs cargo-deny. Returns its path; without it the step has failed or was left out.
 pub(crate) fn cargo_deny(steps: &mut Steps) -> Option<PathBuf> {
-    let offline = steps.options.offline;
-    steps.step("tool cargo-deny", || {
-        let installed = directory().join("bin/cargo-deny");
-        let candidates = [installed.clone(), PathBuf::from("cargo-deny")];
-        let usable = |path: &PathBuf| {
-            let version = output(path, &["--version"]);
-            version.is_ok_and(|said| at_least(path, CARGO_DENY_AT_LEAST, &said).is_ok())
+    let name = "tool cargo-deny";
+    let options = steps.options;
+    let installed = directory().join("bin/cargo-deny");
+    let candidates = [installed.clone(), PathBuf::from("cargo-deny")];
+    let usable = |path: &PathBuf| {
+        let version = output(path, &["--version"]);
+        version.is_ok_and(|said| at_least(path, CARGO_DENY_AT_LEAST, &said).is_ok())
+    };
+    let found = candidates.into_iter().find(usable);
+    let missing = "offline, and cargo-deny is not installed";
+    if found.is_none() && options.may_skip {
+        steps.skip(name, missing);
+        return None;
+    }
+    steps.step(name, || {
+        let path = match found {
+            Some(path) => path,
+            None if options.offline => return Err(missing.to_owned()),
+            None => install_cargo_deny(installed)?,
         };
-        if let Some(path) = candidates.into_iter().find(usable) {
-            println!("    {}", path.display());
-            return Ok(path);
-        }
-        if offline {
-            return Err("offline, and cargo-deny is not installed".to_owned());
-        }
-        println!(
-            "    installing cargo-deny {CARGO_DENY} into {}",
-            directory().display()
-        );
-        let mut install = cargo(&["install", "--locked", "--quiet", "cargo-deny", "--version"]);
-        install.arg(CARGO_DENY).arg("--root").arg(directory());
-        // Its build products stay apart, and can be thrown away: it is built once.
-        let build = directory().join("build");
-        succeed(install.arg("--target-dir").arg(&build))?;
-        remove(&build)?;
-        Ok(installed)
+        println!("    {}", path.display());
+        Ok(path)
     })
 }
 
@@ -101,6 +97,21 @@ fn install(tool: Tool, why: &str) -> Result<PathBuf, String> {
         Tool::Python => python(),
     }?;
     tool.find()
+}
+
+fn install_cargo_deny(path: PathBuf) -> Result<PathBuf, String> {
+    let root = directory();
+    println!(
+        "    building cargo-deny {CARGO_DENY} into {} (some minutes, once)",
+        root.display()
+    );
+    // Its build products stay apart, and are thrown away.
+    let build = root.join("build");
+    let mut install = cargo(&["install", "--locked", "--quiet", "cargo-deny", "--version"]);
+    install.arg(CARGO_DENY).arg("--root").arg(&root);
+    succeed(install.arg("--target-dir").arg(&build))?;
+    remove(&build)?;
+    Ok(path)
 }
 
 /// The distribution's package, unpacked and not installed: no root needed, no service started.
@@ -122,14 +133,16 @@ fn prometheus() -> Result<(), String> {
     create(&download.join("lists/partial"))?;
     let apt = || {
         let mut apt = Command::new("apt-get");
-        apt.current_dir(&download).args(["-q", "-q"]);
+        // What it writes is ours, even where root runs this: its own user could not.
+        let as_we_are = "APT::Sandbox::User=root";
+        apt.current_dir(&download).args(["-q=2", "-o", as_we_are]);
         apt
     };
     let mut fetched = succeed(apt().args(["download", "prometheus"]));
     if fetched.is_err() {
         // No package lists, or old ones. Lists of our own can be fetched by anybody.
         let lists = format!("Dir::State::lists={}", download.join("lists").display());
-        let own = ["-o", &lists, "-o", "APT::Sandbox::User=root"];
+        let own = ["-o", &lists];
         fetched = succeed(apt().args(own).arg("update"))
             .and_then(|()| succeed(apt().args(own).args(["download", "prometheus"])));
     }
@@ -199,17 +212,6 @@ fn as_root(arguments: &[&str]) -> Result<(), String> {
     succeed(&mut apt).map_err(|why| {
         format!("{why}. As root, run: apt-get install python3-venv (and then this again)")
     })
-}
-
-fn succeed(command: &mut Command) -> Result<(), String> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let status = command.status();
-    let status = status.map_err(|error| format!("{program} cannot be run: {error}"))?;
-    if status.success() {
-        return Ok(());
-    }
-    let arguments: Vec<_> = command.get_args().map(OsStr::to_string_lossy).collect();
-    Err(format!("{program} {}: {status}", arguments.join(" ")))
 }
 
 fn create(directory: &Path) -> Result<(), String> {

@@ -1,5 +1,7 @@
 use std::env;
+use std::ffi::OsStr;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -54,15 +56,7 @@ impl Steps {
 
     /// Runs a program; its failure is the step's.
     pub(crate) fn run(&mut self, name: &str, command: &mut Command) {
-        self.step(name, || {
-            let status = command.status();
-            let program = command.get_program().to_string_lossy();
-            let status = status.map_err(|error| format!("{program} cannot be run: {error}"))?;
-            if status.success() {
-                return Ok(());
-            }
-            Err(format!("{program}: {status}"))
-        });
+        self.step(name, || succeed(command));
     }
 
     /// Does anything that can fail, in words.
@@ -142,6 +136,22 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.current_dir(workspace()).args(arguments);
     command
+}
+
+/// Runs a program to its end.
+///
+/// # Errors
+/// In words, naming the program and its arguments, if it cannot be run or does not succeed.
+pub(crate) fn succeed(command: &mut Command) -> Result<(), String> {
+    let status = command.status();
+    let program = Path::new(command.get_program());
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
+    let status = status.map_err(|error| format!("{name} cannot be run: {error}"))?;
+    if status.success() {
+        return Ok(());
+    }
+    let arguments: Vec<_> = command.get_args().map(OsStr::to_string_lossy).collect();
+    Err(format!("{name} {}: {status}", arguments.join(" ")))
 }
 
 fn announce(name: &str) {

@@ -1,4 +1,4 @@
-//! Configuration: what can be set ([`types`]), from where ([`load`]), and how it is told ([`show`]).
+//! Configuration: what can be set ([`types`]), from where (`load`), and how it is told (`show`).
 //!
 //! Layers, each over the one before: defaults, the YAML file, `OTEL_*`, `OSAPI_*`, flags. Every
 //! effective value remembers its layer, so an error and `osapi config show` can name the file and
