@@ -46,8 +46,11 @@ pub(crate) struct Digits {
     reason = "only whole numbers far inside the range of an i64"
 )]
 pub(crate) fn finite(value: f64, digits: &mut Digits) -> &str {
-    let negative_zero = value == 0.0 && value.is_sign_negative();
-    if value.trunc() == value && value.abs() < EXACT_INTEGERS && !negative_zero {
+    if value == 0.0 && value.is_sign_negative() {
+        // As an integer, which some readers take `-0` for, it would lose its sign.
+        return "-0.0";
+    }
+    if value.trunc() == value && value.abs() < EXACT_INTEGERS {
         return digits.integer.format(value as i64);
     }
     let text = digits.float.format_finite(value);
@@ -89,7 +92,7 @@ mod tests {
             (Number::U64(u64::MAX), "18446744073709551615"),
             (Number::I64(i64::MIN), "-9223372036854775808"),
             (Number::F64(0.0), "0"),
-            (Number::F64(-0.0), "-0"),
+            (Number::F64(-0.0), "-0.0"),
             (Number::F64(3.0), "3"),
             (Number::F64(0.1), "0.1"),
             (Number::F64(-2.5), "-2.5"),
