@@ -17,6 +17,7 @@ mod fleet;
 mod job;
 mod lease;
 mod options;
+pub mod sqlite;
 mod stats;
 
 use std::sync::Arc;

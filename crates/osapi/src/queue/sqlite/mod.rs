@@ -1,0 +1,369 @@
+//! The queue on one host: an SQLite file that several processes share.
+//!
+//! - [`writer`] is the one thread of this process that writes; it commits callers in groups.
+//! - [`tx`] is what the operations of a group share; they are in `submit`, `take`, `end`, `fleet`
+//!   and `upkeep`.
+//! - [`read`] looks, on connections of its own, off the async threads.
+//! - [`clock`] says which clock decides what, [`schema`] what the file looks like.
+
+mod clock;
+mod end;
+mod fleet;
+mod pool;
+mod read;
+mod schema;
+mod state;
+mod submit;
+mod take;
+mod tx;
+mod upkeep;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream, StreamExt};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+
+pub use self::writer::OnTransaction;
+
+use self::pool::Readers;
+use self::take::Taken;
+use self::tx::Tx;
+use self::writer::{Call, Message, Refusal, Signals, Unclaimed, Work, Writer};
+use super::{
+    Beat, BeatReply, Claim, DatabaseStats, Deleted, Enqueued, Finished, JobFilter, JobId, JobPage,
+    JobRecord, Lease, LeaseToken, Maintenance, NewJob, Outcome, Queue, QueueError, QueueOptions,
+    QueueStats, Registration, Reply, WorkerInfo,
+};
+
+/// Most requests that wait for the writer; more wait for a place.
+const MAX_PENDING: usize = 4096;
+
+/// Rounds of [`upkeep::ROUND`] removals that one call of `maintain` makes.
+const REMOVAL_ROUNDS: usize = 40;
+
+/// Shortest time between two looks of a [`Queue::watch`] at the same job.
+const WATCH_PACE: Duration = Duration::from_millis(50);
+
+/// A [`Queue`] in an SQLite file.
+pub struct SqliteQueue {
+    shared: Arc<Shared>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared {
+    inbox: mpsc::Sender<Message>,
+    places: Semaphore,
+    signals: Arc<Signals>,
+    readers: Readers,
+    options: Arc<QueueOptions>,
+}
+
+impl SqliteQueue {
+    /// Opens the queue, creating the file and its directory if need be, readable by their owner only.
+    ///
+    /// `on_transaction` is told how long each committed transaction took.
+    ///
+    /// # Errors
+    /// [`QueueError::Open`], [`QueueError::Corrupt`] or [`QueueError::NewerVersion`].
+    pub fn open(
+        path: &Path,
+        options: QueueOptions,
+        on_transaction: Option<OnTransaction>,
+    ) -> Result<Self, QueueError> {
+        let conn = schema::open_writer(path)?;
+        let readers = Readers::open(path)?;
+        let options = Arc::new(options);
+        let signals = Arc::new(Signals {
+            work: watch::Sender::new(0),
+            changed: watch::Sender::new(0),
+            transactions: AtomicU64::new(0),
+            operations: AtomicU64::new(0),
+        });
+        let writer = Writer {
+            conn,
+            path: path.to_owned(),
+            options: Arc::clone(&options),
+            signals: Arc::clone(&signals),
+            on_transaction,
+        };
+        let (inbox, messages) = mpsc::channel();
+        let thread = thread::Builder::new()
+            .name("queue-writer".to_owned())
+            .spawn(move || writer.run(&messages))
+            .map_err(|error| QueueError::Open {
+                place: path.display().to_string(),
+                reason: error.to_string(),
+            })?;
+        let shared = Shared {
+            inbox,
+            places: Semaphore::new(MAX_PENDING),
+            signals,
+            readers,
+            options,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+            writer: Mutex::new(Some(thread)),
+        })
+    }
+
+    fn write<T, F>(&self, work: F) -> Reply<'_, T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, Refusal> + Send + 'static,
+    {
+        self.shared.write(work, |_| None).boxed()
+    }
+}
+
+impl Shared {
+    async fn write<T, F>(&self, work: F, unclaimed: Unclaimed<T>) -> Result<T, QueueError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, Refusal> + Send + 'static,
+    {
+        let _place = self
+            .places
+            .acquire()
+            .await
+            .map_err(|_| QueueError::Closed)?;
+        let (call, answer) = Call::new(work, unclaimed);
+        self.inbox
+            .send(Message::Work(Box::new(call)))
+            .map_err(|_| QueueError::Closed)?;
+        answer.await.map_err(|_| QueueError::Closed)?
+    }
+
+    async fn get(&self, id: JobId) -> Result<JobRecord, QueueError> {
+        let record = self.readers.read(move |conn| read::get(conn, id)).await?;
+        record.ok_or_else(|| QueueError::NotFound(format!("job {id}")))
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Vec<Lease>, QueueError> {
+        let deadline = Instant::now() + claim.wait;
+        let mut work = self.signals.work.subscribe();
+        loop {
+            work.mark_unchanged();
+            let request = claim.clone();
+            let taken = self
+                .write(move |tx| tx.claim(&request), return_unclaimed)
+                .await?;
+            if !taken.leases.is_empty() || Instant::now() >= deadline {
+                return Ok(taken.leases);
+            }
+            let due = taken
+                .next_due
+                .map_or(deadline, |delay| Instant::now() + delay);
+            // Woken by work, by a due time, or not at all: each time it is worth a look.
+            let _ = tokio::time::timeout_at(due.min(deadline), work.changed()).await;
+        }
+    }
+}
+
+/// Gives back what was claimed for a caller who has left.
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "it is an `Unclaimed`, which takes what nobody took"
+)]
+fn return_unclaimed(taken: Taken) -> Option<Box<dyn Work>> {
+    if taken.leases.is_empty() {
+        return None;
+    }
+    let tokens: Vec<LeaseToken> = taken.leases.iter().map(|lease| lease.token).collect();
+    let (call, _) = Call::new(move |tx: &mut Tx<'_>| Ok(tx.give_back(&tokens)?), |()| None);
+    Some(Box::new(call))
+}
+
+impl Queue for SqliteQueue {
+    fn enqueue(&self, jobs: Vec<NewJob>) -> Reply<'_, Vec<Enqueued>> {
+        self.write(move |tx| tx.enqueue(jobs))
+    }
+
+    fn get(&self, id: JobId) -> Reply<'_, JobRecord> {
+        self.shared.get(id).boxed()
+    }
+
+    fn list(&self, filter: JobFilter) -> Reply<'_, JobPage> {
+        self.shared
+            .readers
+            .read(move |conn| read::list(conn, filter))
+            .boxed()
+    }
+
+    fn delete(&self, id: JobId) -> Reply<'_, Deleted> {
+        self.write(move |tx| tx.delete(id))
+    }
+
+    fn retry(&self, id: JobId) -> Reply<'_, Enqueued> {
+        self.write(move |tx| tx.retry(id))
+    }
+
+    fn watch(&self, id: JobId) -> BoxStream<'static, Result<JobRecord, QueueError>> {
+        let changes = self.shared.signals.changed.subscribe();
+        let watch = Watch {
+            queue: Arc::clone(&self.shared),
+            id,
+            changes,
+            last: None,
+            ended: false,
+        };
+        stream::unfold(watch, Watch::next).boxed()
+    }
+
+    fn stats(&self) -> Reply<'_, QueueStats> {
+        self.shared.readers.read(read::stats).boxed()
+    }
+
+    fn claim(&self, claim: Claim) -> Reply<'_, Vec<Lease>> {
+        self.shared.claim(claim).boxed()
+    }
+
+    fn finish(&self, token: LeaseToken, outcome: Outcome) -> Reply<'_, Finished> {
+        self.write(move |tx| tx.finish(token, &outcome))
+    }
+
+    fn give_back(&self, tokens: Vec<LeaseToken>) -> Reply<'_, ()> {
+        self.write(move |tx| Ok(tx.give_back(&tokens)?))
+    }
+
+    fn register(&self, registration: Registration) -> Reply<'_, ()> {
+        self.write(move |tx| tx.register(&registration))
+    }
+
+    fn beat(&self, beat: Beat) -> Reply<'_, BeatReply> {
+        self.write(move |tx| tx.beat(&beat))
+    }
+
+    fn deregister(&self, worker: String, instance: uuid::Uuid) -> Reply<'_, ()> {
+        self.write(move |tx| tx.deregister(&worker, instance))
+    }
+
+    fn set_draining(&self, worker: String, draining: bool) -> Reply<'_, ()> {
+        self.write(move |tx| tx.set_draining(&worker, draining))
+    }
+
+    fn workers(&self) -> Reply<'_, Vec<WorkerInfo>> {
+        let options = Arc::clone(&self.shared.options);
+        self.shared
+            .readers
+            .read(move |conn| read::workers(conn, &options))
+            .boxed()
+    }
+
+    fn maintain(&self) -> Reply<'_, Maintenance> {
+        async {
+            #[allow(
+                clippy::redundant_closure_for_method_calls,
+                reason = "the path is not general enough over lifetimes"
+            )]
+            let mut done = self.write(|tx| tx.maintain()).await?;
+            let mut round = done.removed;
+            for _ in 0..REMOVAL_ROUNDS {
+                if round < upkeep::ROUND as u64 {
+                    break;
+                }
+                round = self.write(|tx| Ok(tx.expire()?)).await?;
+                done.removed += round;
+            }
+            Ok(done)
+        }
+        .boxed()
+    }
+
+    fn check(&self) -> Reply<'_, ()> {
+        async {
+            self.write(|tx| {
+                tx.execute(
+                    "INSERT OR REPLACE INTO meta (name, value) VALUES ('checked', ?1)",
+                    [tx.now.wall_us],
+                )?;
+                Ok(())
+            })
+            .await?;
+            self.shared
+                .readers
+                .read(|conn| read::stats(conn).map(|_| ()))
+                .await
+        }
+        .boxed()
+    }
+
+    fn database(&self) -> Reply<'_, DatabaseStats> {
+        let shared = &self.shared;
+        let (open, idle) = shared.readers.connections();
+        let stats = DatabaseStats {
+            backend: "sqlite".to_owned(),
+            connections: open + 1,
+            connections_idle: idle + u64::from(shared.places.available_permits() == MAX_PENDING),
+            queries_total: shared.signals.operations.load(Ordering::Relaxed)
+                + shared.readers.answered(),
+            transactions_total: shared.signals.transactions.load(Ordering::Relaxed),
+            size_bytes: shared.readers.size_bytes(),
+        };
+        async { Ok(stats) }.boxed()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        async {
+            let _ = self.shared.inbox.send(Message::Close);
+            let thread = self
+                .writer
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
+            if let Some(thread) = thread {
+                let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+            }
+            self.shared.readers.close();
+        }
+        .boxed()
+    }
+}
+
+/// The state of a [`Queue::watch`].
+struct Watch {
+    queue: Arc<Shared>,
+    id: JobId,
+    changes: watch::Receiver<u64>,
+    last: Option<JobRecord>,
+    ended: bool,
+}
+
+impl Watch {
+    async fn next(mut self) -> Option<(Result<JobRecord, QueueError>, Self)> {
+        loop {
+            if self.ended {
+                return None;
+            }
+            if self.last.is_some() {
+                tokio::time::sleep(WATCH_PACE).await;
+                self.changes.changed().await.ok()?;
+            }
+            self.changes.mark_unchanged();
+            match self.queue.get(self.id).await {
+                Err(QueueError::NotFound(_)) if self.last.is_some() => return None,
+                Err(error) => {
+                    self.ended = true;
+                    return Some((Err(error), self));
+                }
+                Ok(record) if self.last.as_ref() == Some(&record) => {}
+                Ok(record) => {
+                    self.ended = record.status.is_final();
+                    self.last = Some(record.clone());
+                    return Some((Ok(record), self));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What all operations of a group share: one transaction, one reading of the clock, the counts.
+
+use std::collections::HashMap;
+
+use rusqlite::{CachedStatement, Params, Row, Transaction, params};
+
+use super::clock::Now;
+use super::state::{RETRYING, SUBMITTED};
+use super::writer::Effects;
+use crate::queue::QueueOptions;
+
+/// States a count is kept for: six of jobs, and the dead-letter queue.
+const COUNTED: usize = 7;
+
+/// The transaction of a group.
+pub(super) struct Tx<'a> {
+    conn: &'a Transaction<'a>,
+    pub(super) options: &'a QueueOptions,
+    pub(super) now: Now,
+    counts: HashMap<String, [i64; COUNTED]>,
+    waiting: Option<i64>,
+    pub(super) effects: Effects,
+}
+
+impl<'a> Tx<'a> {
+    pub(super) fn new(conn: &'a Transaction<'a>, options: &'a QueueOptions) -> Self {
+        Self {
+            conn,
+            options,
+            now: Now::read(),
+            counts: HashMap::new(),
+            waiting: None,
+            effects: Effects::default(),
+        }
+    }
+
+    pub(super) fn statement(&self, sql: &str) -> rusqlite::Result<CachedStatement<'_>> {
+        self.conn.prepare_cached(sql)
+    }
+
+    pub(super) fn execute(&self, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
+        self.statement(sql)?.execute(params)
+    }
+
+    /// The first row, if there is one.
+    pub(super) fn find<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Option<T>> {
+        let mut statement = self.statement(sql)?;
+        let mut rows = statement.query(params)?;
+        rows.next()?.map(read).transpose()
+    }
+
+    pub(super) fn all<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Vec<T>> {
+        self.statement(sql)?.query_map(params, read)?.collect()
+    }
+
+    pub(super) fn last_insert(&self) -> i64 {
+        self.conn.last_insert_rowid()
+    }
+
+    /// Counts jobs of an operation into a state (or, negative, out of it).
+    pub(super) fn count(&mut self, operation: &str, state: i64, by: i64) {
+        if let Some(waiting) = self
+            .waiting
+            .as_mut()
+            .filter(|_| matches!(state, SUBMITTED | RETRYING))
+        {
+            *waiting += by;
+        }
+        let Some(slot) = usize::try_from(state).ok().filter(|slot| *slot < COUNTED) else {
+            return;
+        };
+        if let Some(counts) = self.counts.get_mut(operation) {
+            counts[slot] += by;
+        } else {
+            let mut counts = [0; COUNTED];
+            counts[slot] = by;
+            self.counts.insert(operation.to_owned(), counts);
+        }
+        self.effects.changed = true;
+    }
+
+    /// Jobs that wait, this group's included.
+    pub(super) fn waiting(&mut self) -> rusqlite::Result<i64> {
+        if let Some(waiting) = self.waiting {
+            return Ok(waiting);
+        }
+        let stored: i64 = self
+            .statement("SELECT coalesce(sum(n), 0) FROM counts WHERE state IN (0, 2)")?
+            .query_row([], |row| row.get(0))?;
+        let pending: i64 = self
+            .counts
+            .values()
+            .map(|counts| counts[SUBMITTED as usize] + counts[RETRYING as usize])
+            .sum();
+        Ok(*self.waiting.insert(stored + pending))
+    }
+
+    /// Writes down the counts; to be called last.
+    pub(super) fn settle(self) -> rusqlite::Result<Effects> {
+        let mut statement = self.statement(
+            "INSERT INTO counts (operation, state, n) VALUES (?1, ?2, ?3)
+             ON CONFLICT (operation, state) DO UPDATE SET n = n + excluded.n",
+        )?;
+        for (operation, counts) in &self.counts {
+            for (state, by) in counts.iter().enumerate().filter(|(_, by)| **by != 0) {
+                statement.execute(params![operation, state, by])?;
+            }
+        }
+        Ok(self.effects)
+    }
+}

@@ -1,0 +1,184 @@
+//! What the cases share: a place for a queue, and short words for what they do with it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use osapi::queue::sqlite::SqliteQueue;
+use osapi::queue::{
+    Beat, Claim, Enqueued, JobId, JobRecord, Lease, NewJob, Operation, Outcome, QueueOptions,
+    Registration, RetryPolicy, SharedQueue, Target,
+};
+use serde_json::json;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// Longest a case waits for something that must happen.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A place for one queue.
+pub(crate) struct Bed {
+    dir: TempDir,
+    /// The rules it is opened with.
+    pub(crate) options: QueueOptions,
+}
+
+impl Bed {
+    /// A queue in an SQLite file.
+    pub(crate) fn sqlite() -> Self {
+        let options = QueueOptions {
+            retry: RetryPolicy {
+                base: Duration::from_millis(40),
+                max: Duration::from_secs(1),
+            },
+            ..QueueOptions::default()
+        };
+        Self {
+            dir: TempDir::new().expect("a temporary directory"),
+            options,
+        }
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.path().join("queue.db")
+    }
+
+    /// Opens the queue, as one more process would.
+    pub(crate) fn open(&self) -> SharedQueue {
+        open(&self.path(), self.options.clone())
+    }
+
+    /// The same place with other rules.
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut QueueOptions)) -> Self {
+        change(&mut self.options);
+        self
+    }
+}
+
+pub(crate) fn open(path: &Path, options: QueueOptions) -> SharedQueue {
+    Arc::new(SqliteQueue::open(path, options, None).expect("the queue opens"))
+}
+
+/// A job that any worker may do; `n` tells it from others.
+pub(crate) fn job(n: u64) -> NewJob {
+    job_for(Target::Any, n)
+}
+
+pub(crate) fn job_for(target: Target, n: u64) -> NewJob {
+    NewJob {
+        operation: Operation {
+            kind: "sleep".to_owned(),
+            data: json!({"seconds": n}),
+        },
+        target,
+        idempotency_key: None,
+    }
+}
+
+pub(crate) fn keyed(n: u64, key: &str) -> NewJob {
+    NewJob {
+        idempotency_key: Some(key.to_owned()),
+        ..job(n)
+    }
+}
+
+pub(crate) fn failure(error: &str) -> Outcome {
+    Outcome::Failed {
+        error: error.to_owned(),
+        result: None,
+        permanent: false,
+    }
+}
+
+/// What the cases do with a queue, in a word each.
+pub(crate) trait Words {
+    async fn submit(&self, job: NewJob) -> Enqueued;
+    async fn join(&self, worker: &str) -> Uuid;
+    async fn take(&self, worker: &str, slots: u32) -> Vec<Lease>;
+    async fn take_one(&self, worker: &str) -> Lease;
+    async fn beat_of(
+        &self,
+        worker: &str,
+        instance: Uuid,
+        leases: &[Lease],
+    ) -> osapi::queue::BeatReply;
+    async fn record(&self, id: JobId) -> JobRecord;
+    /// Runs maintenance until it has rescued an attempt.
+    async fn rescue(&self) -> osapi::queue::Rescued;
+}
+
+impl Words for SharedQueue {
+    async fn submit(&self, job: NewJob) -> Enqueued {
+        self.enqueue(vec![job]).await.expect("accepted").remove(0)
+    }
+
+    async fn join(&self, worker: &str) -> Uuid {
+        let instance = Uuid::now_v7();
+        let registration = Registration {
+            worker: worker.to_owned(),
+            instance,
+            hostname: format!("{worker}.host"),
+            labels: BTreeMap::from([("rack".to_owned(), "r1".to_owned())]),
+            slots: 4,
+        };
+        self.register(registration).await.expect("registered");
+        instance
+    }
+
+    async fn take(&self, worker: &str, slots: u32) -> Vec<Lease> {
+        let claim = Claim {
+            worker: worker.to_owned(),
+            hostname: format!("{worker}.host"),
+            slots,
+            wait: Duration::ZERO,
+        };
+        self.claim(claim).await.expect("claimed")
+    }
+
+    async fn take_one(&self, worker: &str) -> Lease {
+        let claim = Claim {
+            worker: worker.to_owned(),
+            hostname: format!("{worker}.host"),
+            slots: 1,
+            wait: DEADLINE,
+        };
+        self.claim(claim)
+            .await
+            .expect("claimed")
+            .pop()
+            .expect("something is due before the deadline")
+    }
+
+    async fn beat_of(
+        &self,
+        worker: &str,
+        instance: Uuid,
+        leases: &[Lease],
+    ) -> osapi::queue::BeatReply {
+        let leases = leases.iter().map(|lease| lease.token).collect();
+        self.beat(Beat {
+            worker: worker.to_owned(),
+            instance,
+            processed: 0,
+            leases,
+        })
+        .await
+        .expect("alive")
+    }
+
+    async fn record(&self, id: JobId) -> JobRecord {
+        self.get(id).await.expect("known")
+    }
+
+    async fn rescue(&self) -> osapi::queue::Rescued {
+        let begun = std::time::Instant::now();
+        loop {
+            if let Some(rescued) = self.maintain().await.expect("maintained").rescued.pop() {
+                return rescued;
+            }
+            assert!(begun.elapsed() < DEADLINE, "no lease expired");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
