@@ -10,7 +10,7 @@ use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt;
 
 use crate::instruments::Measured;
-use crate::labels::{Ending, Outcome, version_name};
+use crate::labels::{Ending, HttpVersion, Outcome};
 use crate::recorder::{Recorder, RouteRef};
 
 /// A request in progress. It is counted as active from [`Guard::begin`] on, and recorded by the first of: a call of
@@ -48,7 +48,7 @@ impl Guard {
         // The user's extractor may panic: nothing has been counted yet.
         let route = recorder.route(request);
         let method = recorder.method(request.method());
-        let counted = recorder.counts_bodies() && !request.body().is_end_stream();
+        let counted = recorder.counts_request_bodies() && !request.body().is_end_stream();
         recorder.active(method, 1);
         Some(Self {
             recorder: Arc::clone(recorder),
@@ -63,7 +63,7 @@ impl Guard {
             ending: Ending {
                 outcome: Outcome::Cancelled,
                 status: None,
-                version: version_name(request.version()),
+                version: HttpVersion::new(request.version()),
                 grpc: None,
             },
             is_grpc: false,

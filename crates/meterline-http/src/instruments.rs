@@ -25,12 +25,9 @@ struct Semconv {
     duration: Histogram<f64>,
     active: UpDownCounter<i64>,
     total: Counter<u64>,
-    body_sizes: Option<BodySizes>,
-}
-
-struct BodySizes {
-    request: Histogram<u64>,
-    response: Histogram<u64>,
+    /// None where bodies pass uncounted.
+    request_size: Option<Histogram<u64>>,
+    response_size: Option<Histogram<u64>>,
 }
 
 struct Classic {
@@ -52,11 +49,11 @@ impl Instruments {
         }
     }
 
-    /// Whether anything is recorded of bodies.
-    pub(crate) fn measure_bodies(&self) -> bool {
+    /// Whether anything is recorded of request bodies.
+    pub(crate) fn measure_request_bodies(&self) -> bool {
         self.semconv
             .as_ref()
-            .is_some_and(|set| set.body_sizes.is_some())
+            .is_some_and(|set| set.request_size.is_some())
     }
 
     /// The series of requests in progress with this method.
@@ -79,13 +76,8 @@ impl Instruments {
             semconv: self.semconv.as_ref().map(|set| SemconvSeries {
                 duration: SecondsSeries::new(&set.duration, labels.semconv(), bind),
                 total: CounterSeries::new(&set.total, labels.semconv_total(), bind),
-                body_sizes: set.body_sizes.as_ref().map(|sizes| {
-                    let request = BytesSeries::new(&sizes.request, labels.semconv(), bind);
-                    (
-                        request,
-                        BytesSeries::new(&sizes.response, labels.semconv(), bind),
-                    )
-                }),
+                request_size: bytes(set.request_size.as_ref(), labels, bind),
+                response_size: bytes(set.response_size.as_ref(), labels, bind),
             }),
             classic: self.classic.as_ref().map(|set| ClassicSeries {
                 duration: SecondsSeries::new(&set.duration, labels.classic(), bind),
@@ -93,6 +85,14 @@ impl Instruments {
             }),
         }
     }
+}
+
+fn bytes(
+    histogram: Option<&Histogram<u64>>,
+    labels: &Labels<'_>,
+    bind: bool,
+) -> Option<BytesSeries> {
+    histogram.map(|histogram| BytesSeries::new(histogram, labels.semconv(), bind))
 }
 
 impl Semconv {
@@ -116,32 +116,30 @@ impl Semconv {
                 .with_unit("{request}")
                 .with_description("Number of HTTP server requests that ended, however they did.")
                 .build(),
-            body_sizes: config.body_sizes.then(|| BodySizes::new(meter, config)),
+            request_size: config.body_sizes.then(|| {
+                let description = "Size of HTTP request bodies, as far as they were read.";
+                size_histogram(meter, config, "http.server.request.body.size", description)
+            }),
+            response_size: config.body_sizes.then(|| {
+                let description = "Size of HTTP response bodies, as far as they were sent.";
+                size_histogram(meter, config, "http.server.response.body.size", description)
+            }),
         }
     }
 }
 
-impl BodySizes {
-    fn new(meter: &Meter, config: &Config) -> Self {
-        let histogram = |name: &'static str, description: &'static str| {
-            meter
-                .u64_histogram(name)
-                .with_unit("By")
-                .with_description(description)
-                .with_boundaries(config.body_size_buckets.clone())
-                .build()
-        };
-        Self {
-            request: histogram(
-                "http.server.request.body.size",
-                "Size of HTTP request bodies, as far as they were read.",
-            ),
-            response: histogram(
-                "http.server.response.body.size",
-                "Size of HTTP response bodies, as far as they were sent.",
-            ),
-        }
-    }
+fn size_histogram(
+    meter: &Meter,
+    config: &Config,
+    name: &'static str,
+    description: &'static str,
+) -> Histogram<u64> {
+    meter
+        .u64_histogram(name)
+        .with_unit("By")
+        .with_description(description)
+        .with_boundaries(config.body_size_buckets.clone())
+        .build()
 }
 
 impl Classic {
@@ -190,7 +188,8 @@ pub(crate) struct Series {
 struct SemconvSeries {
     duration: SecondsSeries,
     total: CounterSeries,
-    body_sizes: Option<(BytesSeries, BytesSeries)>,
+    request_size: Option<BytesSeries>,
+    response_size: Option<BytesSeries>,
 }
 
 struct ClassicSeries {
@@ -203,9 +202,11 @@ impl Series {
         if let Some(series) = &self.semconv {
             series.duration.record(measured.seconds);
             series.total.add(1);
-            if let Some((request, response)) = &series.body_sizes {
-                request.record(measured.request_bytes);
-                response.record(measured.response_bytes);
+            if let Some(size) = &series.request_size {
+                size.record(measured.request_bytes);
+            }
+            if let Some(size) = &series.response_size {
+                size.record(measured.response_bytes);
             }
         }
         if let Some(series) = &self.classic {

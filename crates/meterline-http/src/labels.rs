@@ -30,8 +30,7 @@ pub(crate) struct Ending {
     pub(crate) outcome: Outcome,
     /// The status sent, if any was.
     pub(crate) status: Option<u16>,
-    /// `1.0`, `1.1`, `2` or `3`.
-    pub(crate) version: Option<&'static str>,
+    pub(crate) version: Option<HttpVersion>,
     /// The gRPC status code, 0 to 16.
     pub(crate) grpc: Option<u8>,
 }
@@ -53,14 +52,35 @@ impl Ending {
     }
 }
 
-/// The HTTP version as `network.protocol.version` writes it; HTTP/0.9 and unknown ones have none.
-pub(crate) fn version_name(version: Version) -> Option<&'static str> {
-    match version {
-        Version::HTTP_10 => Some("1.0"),
-        Version::HTTP_11 => Some("1.1"),
-        Version::HTTP_2 => Some("2"),
-        Version::HTTP_3 => Some("3"),
-        _ => None,
+/// An HTTP version that has a name in the conventions; one byte, since it is part of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum HttpVersion {
+    Http10,
+    Http11,
+    Http2,
+    Http3,
+}
+
+impl HttpVersion {
+    /// HTTP/0.9 and unknown ones have no name.
+    pub(crate) fn new(version: Version) -> Option<Self> {
+        match version {
+            Version::HTTP_10 => Some(Self::Http10),
+            Version::HTTP_11 => Some(Self::Http11),
+            Version::HTTP_2 => Some(Self::Http2),
+            Version::HTTP_3 => Some(Self::Http3),
+            _ => None,
+        }
+    }
+
+    /// As `network.protocol.version` writes it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Http10 => "1.0",
+            Self::Http11 => "1.1",
+            Self::Http2 => "2",
+            Self::Http3 => "3",
+        }
     }
 }
 
@@ -91,7 +111,7 @@ impl Labels<'_> {
         let mut attributes = self.semconv_total();
         attributes.push(KeyValue::new("url.scheme", self.scheme.clone()));
         if let Some(version) = self.ending.version {
-            attributes.push(KeyValue::new("network.protocol.version", version));
+            attributes.push(KeyValue::new("network.protocol.version", version.name()));
         }
         if let Some(code) = self.ending.grpc {
             attributes.push(KeyValue::new("rpc.grpc.status_code", i64::from(code)));

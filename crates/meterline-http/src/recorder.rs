@@ -45,7 +45,7 @@ pub(crate) struct Recorder {
     series: Table<SeriesKey, Series>,
     scheme: StringValue,
     bind: bool,
-    counts_bodies: bool,
+    counts_request_bodies: bool,
 }
 
 struct KnownMethod {
@@ -67,7 +67,7 @@ impl Recorder {
         };
         let instruments = Instruments::new(meter, &config);
         Self {
-            counts_bodies: instruments.measure_bodies(),
+            counts_request_bodies: instruments.measure_request_bodies(),
             instruments,
             methods: methods.into_iter().map(known).collect(),
             other: KnownMethod {
@@ -89,9 +89,9 @@ impl Recorder {
         !self.exclude.is_empty() && self.exclude.iter().any(|path| path == request.uri().path())
     }
 
-    /// Whether the bytes of bodies are wanted at all.
-    pub(crate) fn counts_bodies(&self) -> bool {
-        self.counts_bodies
+    /// Whether the bytes of request bodies are wanted at all.
+    pub(crate) fn counts_request_bodies(&self) -> bool {
+        self.counts_request_bodies
     }
 
     /// The number of a method: its place in the list, or one past the end.
