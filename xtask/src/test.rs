@@ -16,8 +16,6 @@ pub(crate) fn run(steps: &mut Steps) {
         tools,
         left_out,
     };
-    let mut examples = cargo(&["build", "--workspace", "--examples"]);
-    steps.run("examples", runner.prepare(&mut examples));
     steps.run("tests", &mut runner.tests(&["--workspace"]));
     let mut doc_tests = cargo(&["test", "--workspace", "--doc"]);
     steps.run("tests in documentation", runner.prepare(&mut doc_tests));
@@ -44,13 +42,20 @@ struct Runner {
 }
 
 impl Runner {
-    /// Tests of what is selected, without those in documentation.
+    /// Tests of what is selected, without those in documentation. Examples are compiled, too.
     fn tests(&self, select: &[&str]) -> Command {
         let markers = self.left_out.iter().map(|tool| tool.marker());
         let mut command = if self.nextest {
             cargo(&["nextest", "run", "--no-fail-fast", "--no-tests=pass"])
         } else {
-            cargo(&["test", "--no-fail-fast", "--lib", "--bins", "--tests"])
+            cargo(&[
+                "test",
+                "--no-fail-fast",
+                "--lib",
+                "--bins",
+                "--tests",
+                "--examples",
+            ])
         };
         command.args(select);
         self.prepare(&mut command);
