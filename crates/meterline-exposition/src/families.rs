@@ -177,8 +177,13 @@ struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     fn with<I: Iterator>(self, values: I) -> impl Iterator<Item = (&'a str, I::Item)> + use<'a, I> {
+        self.shown(self.texts.iter().zip(values))
+    }
+
+    /// Those of `rows`, one per text, that are not left out.
+    fn shown<I: Iterator>(self, rows: I) -> impl Iterator<Item = I::Item> + use<'a, I> {
         let mut left_out = self.left_out.iter().peekable();
-        let rows = self.texts.iter().zip(values).enumerate();
+        let rows = rows.enumerate();
         rows.filter_map(move |(at, row)| match left_out.next_if_eq(&&at) {
             Some(_) => None,
             None => Some(row),
@@ -198,7 +203,8 @@ impl<'a> NumberBlock<'a> {
     /// The points, in the snapshot's order.
     pub fn iter(&self) -> impl Iterator<Item = (Labels<'a>, Number)> + use<'a> {
         let name_len = self.name_len;
-        self.lines().map(move |(line, number)| {
+        let rows = self.rows.with(self.values.iter().copied());
+        rows.map(move |(line, number)| {
             let labels = line[name_len..].trim_end_matches(' ');
             let labels = labels.strip_prefix('{').unwrap_or(labels);
             let labels = labels.strip_suffix('}').unwrap_or(labels);
@@ -207,8 +213,9 @@ impl<'a> NumberBlock<'a> {
     }
 
     /// The points, each with all of its text line but the number: `name{labels} `.
-    pub(crate) fn lines(&self) -> impl Iterator<Item = (&'a str, Number)> + use<'a> {
-        self.rows.with(self.values.iter().copied())
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (&'a [u8], Number)> + use<'a> {
+        let lines = self.rows.texts.iter_bytes();
+        self.rows.shown(lines.zip(self.values.iter().copied()))
     }
 
     /// About how long the lines are, all together and without their numbers.

@@ -38,11 +38,10 @@ fn write_header(family: &Family<'_>, out: &mut Vec<u8>) {
 
 fn write_numbers(block: &NumberBlock<'_>, out: &mut Vec<u8>) {
     out.reserve(block.bytes() + block.len() * NUMBER_BYTES);
-    for (line, number) in block.lines() {
-        out.extend_from_slice(line.as_bytes());
-        write_number(out, number);
-        out.push(b'\n');
-    }
+    block.lines().for_each(|(line, number)| {
+        out.extend_from_slice(line);
+        write_line_end(out, number);
+    });
 }
 
 fn write_histograms(name: &str, block: &HistogramBlock<'_>, out: &mut Vec<u8>) {

@@ -35,6 +35,17 @@ impl Texts {
         })
     }
 
+    /// As [`Self::iter`], without a look at where characters begin: measurably faster.
+    pub(crate) fn iter_bytes(&self) -> impl Iterator<Item = &[u8]> {
+        let text = self.text.as_bytes();
+        let mut start = 0;
+        self.ends.iter().map(move |&end| {
+            let line = &text[start..end];
+            start = end;
+            line
+        })
+    }
+
     /// The texts of `now`, of which those whose series is among `before` (the series of `self`)
     /// are copied, and the others written by `render`. Both lists are sorted by attributes, so one
     /// pass over both finds what stayed; were they not, more would be rendered than needed.
