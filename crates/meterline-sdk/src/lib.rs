@@ -25,7 +25,7 @@ mod snapshot;
 pub use attributes::Attributes;
 pub use diagnostics::Stats;
 pub use number::Number;
-pub use provider::{MeterProvider, MeterProviderBuilder};
+pub use provider::{MeterProvider, MeterProviderBuilder, WeakMeterProvider};
 pub use resource::Resource;
 pub use series::{Series, SeriesList};
 pub use snapshot::{

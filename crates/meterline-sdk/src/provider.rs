@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use opentelemetry::InstrumentationScope;
 use opentelemetry::metrics::Meter;
@@ -30,6 +30,12 @@ const DEFAULT_CARDINALITY_LIMIT: usize = 2000;
 #[derive(Clone)]
 pub struct MeterProvider {
     pipeline: Arc<Pipeline>,
+}
+
+/// A [`MeterProvider`] that may be gone: for callbacks, which the provider itself keeps.
+#[derive(Clone)]
+pub struct WeakMeterProvider {
+    pipeline: Weak<Pipeline>,
 }
 
 /// Builds a [`MeterProvider`].
@@ -67,6 +73,32 @@ impl MeterProvider {
     #[must_use]
     pub fn resource(&self) -> &Resource {
         self.pipeline.resource()
+    }
+
+    /// A reference that does not keep the provider alive.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakMeterProvider {
+        WeakMeterProvider {
+            pipeline: Arc::downgrade(&self.pipeline),
+        }
+    }
+}
+
+impl WeakMeterProvider {
+    /// The provider, unless every clone of it is gone.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<MeterProvider> {
+        self.pipeline
+            .upgrade()
+            .map(|pipeline| MeterProvider { pipeline })
+    }
+}
+
+impl std::fmt::Debug for WeakMeterProvider {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WeakMeterProvider")
+            .field("provider", &self.upgrade())
+            .finish()
     }
 }
 

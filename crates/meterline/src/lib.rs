@@ -1,3 +1,44 @@
-//! Metrics for Rust services: one instrumentation, a Prometheus scrape, JSON and OTLP push.
+//! Metrics for Rust services: instrument once, through the OpenTelemetry metrics API, and let the
+//! numbers leave by a Prometheus scrape and as JSON.
+//!
+//! ```no_run
+//! use axum::{Router, routing::get};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let telemetry = meterline::Telemetry::from_env()?;
+//! let app: Router = Router::new()
+//!     .route("/orders/{id}", get(|| async { "an order" }))
+//!     .layer(telemetry.http_layer())
+//!     .merge(telemetry.routes()); // /metrics and /metrics.json
+//!
+//! // Any OpenTelemetry instrument, anywhere in the program:
+//! let orders = opentelemetry::global::meter("shop").u64_counter("shop.orders").build();
+//! orders.add(1, &[]);
+//!
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+//! axum::serve(listener, app).await?;
+//! telemetry.shutdown().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Build [`Telemetry`] before instruments are created: the OpenTelemetry API hands out instruments
+//! without effect until a provider is set, and they stay so.
+
+#![forbid(unsafe_code)]
 
 pub mod config;
+
+mod listener;
+#[cfg(target_os = "linux")]
+mod process;
+mod routes;
+mod runtime;
+mod scrape;
+mod self_metrics;
+mod telemetry;
+
+pub use config::TelemetryConfig;
+pub use meterline_http::HttpMetricsLayer;
+pub use meterline_sdk::MeterProvider;
+pub use telemetry::{BuildError, ShutdownError, Telemetry, TelemetryBuilder};

@@ -14,6 +14,7 @@ pub mod values;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 pub use self::metrics::{
     AttributeFilter, Auth, Convention, Exemplars, Format, HttpConfig, MetricsConfig, TlsFiles,
@@ -50,6 +51,27 @@ impl Default for TelemetryConfig {
             otlp: OtlpConfig::default(),
             traces: TracesConfig::default(),
         }
+    }
+}
+
+impl TelemetryConfig {
+    /// This configuration with what the environment overrides.
+    ///
+    /// # Errors
+    /// If an override names a key that does not exist or has a value it cannot have.
+    pub fn with(&self, overrides: &otel::Overrides) -> Result<Self, serde_json::Error> {
+        let mut config = serde_json::to_value(self)?;
+        for otel::Override { key, value, .. } in &overrides.set {
+            let mut place = &mut config;
+            for part in key.split('.') {
+                if !place.is_object() {
+                    *place = Value::Object(serde_json::Map::new());
+                }
+                place = &mut place[part];
+            }
+            *place = value.clone();
+        }
+        serde_json::from_value(config)
     }
 }
 

@@ -1,0 +1,88 @@
+//! `meterline_*`: what the pipeline says about itself.
+
+use std::sync::{Arc, OnceLock, Weak};
+
+use meterline_sdk::WeakMeterProvider;
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Gauge, Histogram, Meter};
+
+use crate::scrape::{Made, Scraper};
+
+/// Upper bounds of the time a page takes, in seconds.
+const SCRAPE_SECONDS: [f64; 10] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0,
+];
+
+/// Where the numbers of dropped points come from: known only once there is a scraper.
+pub(crate) type ScraperSlot = Arc<OnceLock<Weak<Scraper>>>;
+
+/// Recorded for each page.
+pub(crate) struct PageMetrics {
+    duration: Histogram<f64>,
+    size: Gauge<u64>,
+}
+
+impl PageMetrics {
+    pub(crate) fn new(meter: &Meter) -> Self {
+        Self {
+            duration: meter
+                .f64_histogram("meterline.scrape.duration")
+                .with_unit("s")
+                .with_description("Time it took to collect and encode a metrics page.")
+                .with_boundaries(SCRAPE_SECONDS.to_vec())
+                .build(),
+            size: meter
+                .u64_gauge("meterline.scrape.size")
+                .with_unit("By")
+                .with_description("Size of the metrics page made last, uncompressed.")
+                .build(),
+        }
+    }
+
+    pub(crate) fn record(&self, made: Made) {
+        self.duration.record(made.took.as_secs_f64(), &[]);
+        self.size.record(made.bytes as u64, &[]);
+    }
+}
+
+/// Adds the instruments that are read when a collection asks.
+pub(crate) fn observe(meter: &Meter, provider: &WeakMeterProvider, scraper: &ScraperSlot) {
+    let stats = provider.clone();
+    meter
+        .u64_observable_gauge("meterline.series")
+        .with_description("Series that exist, overflow series included.")
+        .with_callback(move |to| {
+            if let Some(provider) = stats.upgrade() {
+                to.observe(provider.stats().series, &[]);
+            }
+        })
+        .build();
+    let stats = provider.clone();
+    meter
+        .u64_observable_counter("meterline.series.overflowed")
+        .with_description("Measurements that a cardinality limit sent to an overflow series.")
+        .with_callback(move |to| {
+            if let Some(provider) = stats.upgrade() {
+                to.observe(provider.stats().overflowed, &[]);
+            }
+        })
+        .build();
+    let (stats, scraper) = (provider.clone(), Arc::clone(scraper));
+    meter
+        .u64_observable_counter("meterline.points.dropped")
+        .with_description("Measurements not recorded and points not shown on a page, by reason.")
+        .with_callback(move |to| {
+            let tell = |reason, points| to.observe(points, &[KeyValue::new("reason", reason)]);
+            if let Some(provider) = stats.upgrade() {
+                let stats = provider.stats();
+                tell("non_finite", stats.non_finite);
+                tell("negative", stats.negative);
+            }
+            if let Some(scraper) = scraper.get().and_then(Weak::upgrade) {
+                scraper
+                    .dropped()
+                    .for_each(|(reason, points)| tell(reason.as_str(), points));
+            }
+        })
+        .build();
+}

@@ -1,0 +1,377 @@
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::Router;
+use meterline_exposition::{TranslationOptions, TranslationStrategy, Translator};
+use meterline_http::{Convention, HttpMetricsLayer};
+use meterline_sdk::{MeterProvider, Resource};
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Meter, MeterProvider as _, NoopMeterProvider};
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+
+use crate::config::{self, ListenAddr, MetricsConfig, TelemetryConfig, Translation, otel};
+use crate::listener::Listener;
+use crate::routes::routes;
+use crate::scrape::{Scraper, ScraperOptions, Section};
+use crate::self_metrics::{self, PageMetrics, ScraperSlot};
+use crate::{process, runtime};
+
+/// How long [`Telemetry::shutdown`] waits for scrapes under way.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The scope of the metrics this crate adds.
+const SCOPE: &str = "meterline";
+
+/// Whether a provider of ours is the global one.
+static INSTALLED: AtomicBool = AtomicBool::new(false);
+
+/// A service's metrics, from instruments to endpoints.
+///
+/// With metrics disabled it does nothing at all: no provider is set, the layer only passes requests
+/// on, and there are no routes, so that the paths answer 404.
+pub struct Telemetry {
+    recording: Option<Recording>,
+    config: MetricsConfig,
+    listener: Mutex<Option<Listener>>,
+    listen_addr: Option<SocketAddr>,
+}
+
+/// What there is only while metrics are on.
+struct Recording {
+    provider: MeterProvider,
+    scraper: Arc<Scraper>,
+    http_layer: HttpMetricsLayer,
+}
+
+/// Configures and builds a [`Telemetry`].
+#[must_use = "nothing happens until `build`"]
+pub struct TelemetryBuilder {
+    config: TelemetryConfig,
+    global: bool,
+    sections: Vec<(String, Section)>,
+    listener_routes: Option<Router>,
+}
+
+/// Why telemetry could not be set up. Nothing was bound or installed then.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// There is a provider from an earlier call, and instruments may use it already.
+    #[error("the global meter provider is already one of meterline's: set telemetry up once")]
+    AlreadyInstalled,
+    /// The own listener's address cannot be had.
+    #[error("metrics cannot listen on {addr}: {source}")]
+    Bind {
+        /// As configured.
+        addr: ListenAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// An own listener needs a tokio runtime to serve it.
+    #[error("metrics.listen is set: build telemetry inside a tokio runtime")]
+    NoRuntime,
+    /// The HTTP layer's settings cannot work.
+    #[error("metrics.http: {0}")]
+    Http(#[from] meterline_http::BuildError),
+    /// A configuration that this version cannot do.
+    #[error("{0} is not available in this version")]
+    Unsupported(&'static str),
+    /// The environment sets something impossible.
+    #[error("the environment's OTEL_ variables: {0}")]
+    Environment(serde_json::Error),
+}
+
+/// Shutting down took too long; what was still being served was cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("scrapes under way did not end within {SHUTDOWN_PATIENCE:?} and were cut off")]
+pub struct ShutdownError;
+
+impl Telemetry {
+    /// From the standard `OTEL_*` variables. On unless `OTEL_SDK_DISABLED` or
+    /// `OTEL_METRICS_EXPORTER` says otherwise; variables that make no sense are logged and ignored.
+    ///
+    /// # Errors
+    /// See [`BuildError`].
+    pub fn from_env() -> Result<Self, BuildError> {
+        let program = std::env::current_exe().ok();
+        let program = program
+            .as_deref()
+            .and_then(|path| path.file_name())
+            .unwrap_or_default();
+        let config = TelemetryConfig {
+            service_name: format!("unknown_service:{}", program.display()),
+            ..TelemetryConfig::default()
+        };
+        let overrides = otel::overrides(&|name| std::env::var(name).ok());
+        for warning in &overrides.warnings {
+            tracing::warn!("{warning}");
+        }
+        let config = config.with(&overrides).map_err(BuildError::Environment)?;
+        Self::builder().config(config).build()
+    }
+
+    /// A builder with the default configuration, and metrics on.
+    pub fn builder() -> TelemetryBuilder {
+        TelemetryBuilder {
+            config: TelemetryConfig::default(),
+            global: true,
+            sections: Vec::new(),
+            listener_routes: None,
+        }
+    }
+
+    /// Whether anything is recorded.
+    #[must_use]
+    pub fn is_enabled(&self) -> bool {
+        self.recording.is_some()
+    }
+
+    /// The provider, if metrics are on.
+    #[must_use]
+    pub fn provider(&self) -> Option<&MeterProvider> {
+        self.recording.as_ref().map(|recording| &recording.provider)
+    }
+
+    /// A meter of the provider; one without effect if metrics are off.
+    #[must_use]
+    pub fn meter(&self, name: &'static str) -> Meter {
+        match self.provider() {
+            Some(provider) => provider.meter(name),
+            None => NoopMeterProvider::new().meter(name),
+        }
+    }
+
+    /// The layer that measures HTTP requests. Add it outside the routes it shall see, and before
+    /// [`routes`](Self::routes) are merged in: scrapes are not measured.
+    #[must_use]
+    pub fn http_layer(&self) -> HttpMetricsLayer {
+        match &self.recording {
+            Some(recording) => recording.http_layer.clone(),
+            None => HttpMetricsLayer::new(NoopMeterProvider::new().meter(SCOPE)),
+        }
+    }
+
+    /// The metrics endpoints for the application's own listener: none if metrics are off, or have a
+    /// listener of their own.
+    pub fn routes<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
+        match &self.recording {
+            Some(recording) if self.config.listen.is_none() => {
+                routes(&recording.scraper, &self.config)
+            }
+            _ => Router::new(),
+        }
+    }
+
+    /// Where the own listener listens, if there is one; the real port if 0 was asked for.
+    #[must_use]
+    pub fn listen_addr(&self) -> Option<SocketAddr> {
+        self.listen_addr
+    }
+
+    /// Stops the own listener: call it last, when nothing is recorded any more, so that the last
+    /// scrape sees everything.
+    ///
+    /// # Errors
+    /// If scrapes under way had to be cut off after five seconds.
+    pub async fn shutdown(&self) -> Result<(), ShutdownError> {
+        let listener = self.listener.lock().take();
+        let Some(listener) = listener else {
+            return Ok(());
+        };
+        if listener.stop(SHUTDOWN_PATIENCE).await {
+            Ok(())
+        } else {
+            Err(ShutdownError)
+        }
+    }
+}
+
+impl fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Telemetry")
+            .field("enabled", &self.is_enabled())
+            .field("listen_addr", &self.listen_addr)
+            .finish_non_exhaustive()
+    }
+}
+
+impl TelemetryBuilder {
+    /// Replaces the whole configuration. `metrics.enabled` unset means on.
+    pub fn config(mut self, config: TelemetryConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// The resource attribute `service.name`.
+    pub fn service_name(mut self, name: impl Into<String>) -> Self {
+        self.config.service_name = name.into();
+        self
+    }
+
+    /// Whether to make the provider the global one (the default). Without it, take meters from
+    /// [`Telemetry::meter`]; several can then live side by side.
+    pub fn global(mut self, global: bool) -> Self {
+        self.global = global;
+        self
+    }
+
+    /// Adds a member to the JSON page beside `metrics`, told anew for each page. It runs on a
+    /// blocking thread.
+    pub fn json_section(
+        mut self,
+        name: impl Into<String>,
+        tell: impl Fn() -> serde_json::Value + Send + Sync + 'static,
+    ) -> Self {
+        self.sections.push((name.into(), Box::new(tell)));
+        self
+    }
+
+    /// Serves further routes on the own listener, such as health checks; also when metrics are off.
+    pub fn listener_routes(mut self, routes: Router) -> Self {
+        self.listener_routes = Some(routes);
+        self
+    }
+
+    /// Sets everything up.
+    ///
+    /// # Errors
+    /// See [`BuildError`]; nothing was bound or installed then.
+    pub fn build(self) -> Result<Telemetry, BuildError> {
+        let enabled = self.config.metrics.enabled.unwrap_or(true);
+        if self.config.otlp.endpoint.is_some() {
+            return Err(BuildError::Unsupported("otlp.endpoint"));
+        }
+        let config = self.config.metrics.clone();
+        let recording = enabled
+            .then(|| Recording::new(&self.config, self.sections))
+            .transpose()?;
+
+        let metrics = recording
+            .as_ref()
+            .map(|recording| routes(&recording.scraper, &config));
+        let served = match (metrics, self.listener_routes) {
+            (Some(metrics), Some(further)) => Some(metrics.merge(further)),
+            (metrics, further) => metrics.or(further),
+        };
+        let listener = match (&config.listen, served) {
+            (Some(addr), Some(served)) => Some(listen(addr, served)?),
+            _ => None,
+        };
+        if let Some(recording) = recording.as_ref().filter(|_| self.global) {
+            if INSTALLED.swap(true, SeqCst) {
+                return Err(BuildError::AlreadyInstalled);
+            }
+            opentelemetry::global::set_meter_provider(recording.provider.clone());
+        }
+        Ok(Telemetry {
+            recording,
+            config,
+            listen_addr: listener.as_ref().map(Listener::addr),
+            listener: Mutex::new(listener),
+        })
+    }
+}
+
+fn listen(addr: &ListenAddr, routes: Router) -> Result<Listener, BuildError> {
+    let _runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
+    let bind = Listener::bind(addr, routes);
+    bind.map_err(|source| BuildError::Bind {
+        addr: addr.clone(),
+        source,
+    })
+}
+
+impl Recording {
+    fn new(config: &TelemetryConfig, sections: Vec<(String, Section)>) -> Result<Self, BuildError> {
+        let metrics = &config.metrics;
+        let provider = MeterProvider::builder()
+            .with_resource(resource(config))
+            .with_cardinality_limit(metrics.cardinality_limit)
+            .build();
+        let http_layer = http_layer(metrics, &provider)?;
+        let meter = provider.meter(SCOPE);
+        #[cfg(target_os = "linux")]
+        if metrics.process {
+            process::observe(&meter);
+        }
+        if let Some(handle) = Handle::try_current().ok().filter(|_| metrics.tokio) {
+            runtime::observe(&meter, &handle);
+        }
+
+        let slot: ScraperSlot = Arc::new(OnceLock::new());
+        self_metrics::observe(&meter, &provider.downgrade(), &slot);
+        let pages = PageMetrics::new(&meter);
+        let options = ScraperOptions {
+            most_at_once: metrics.max_concurrent_scrapes,
+            longest: metrics.scrape_timeout,
+            sections,
+            made: Box::new(move |made| pages.record(made)),
+        };
+        let translator = Translator::new(translation(metrics));
+        let scraper = Arc::new(Scraper::new(provider.clone(), translator, options));
+        // The slot is ours and still empty.
+        let _ = slot.set(Arc::downgrade(&scraper));
+        Ok(Self {
+            provider,
+            scraper,
+            http_layer,
+        })
+    }
+}
+
+/// The attributes the OpenTelemetry resource specification asks for, and the configured ones.
+fn resource(config: &TelemetryConfig) -> Resource {
+    let mut attributes = vec![
+        KeyValue::new("telemetry.sdk.language", "rust"),
+        KeyValue::new("telemetry.sdk.name", "meterline"),
+        KeyValue::new("telemetry.sdk.version", env!("CARGO_PKG_VERSION")),
+    ];
+    let configured = config.resource.iter();
+    attributes.extend(configured.map(|(key, value)| KeyValue::new(key.clone(), value.clone())));
+    attributes.push(KeyValue::new("service.name", config.service_name.clone()));
+    Resource::new(&attributes)
+}
+
+fn translation(metrics: &MetricsConfig) -> TranslationOptions {
+    let mut options = TranslationOptions::default();
+    options.strategy = match metrics.translation {
+        Translation::UnderscoresWithSuffixes => TranslationStrategy::UnderscoresWithSuffixes,
+        Translation::UnderscoresWithoutSuffixes => TranslationStrategy::UnderscoresWithoutSuffixes,
+        Translation::Utf8WithSuffixes => TranslationStrategy::Utf8WithSuffixes,
+        Translation::None => TranslationStrategy::None,
+    };
+    options.scope_labels = metrics.scope_labels;
+    options.target_info = metrics.target_info;
+    options.resource_labels.clone_from(&metrics.resource_labels);
+    options
+}
+
+fn http_layer(
+    metrics: &MetricsConfig,
+    provider: &MeterProvider,
+) -> Result<HttpMetricsLayer, BuildError> {
+    let http = &metrics.http;
+    let prefix = || http.classic_prefix.clone();
+    let convention = match http.convention {
+        config::Convention::Semconv => Convention::Semconv,
+        config::Convention::Classic => Convention::Classic { prefix: prefix() },
+        config::Convention::Both => Convention::Both { prefix: prefix() },
+    };
+    let own_paths = std::iter::once(&metrics.path).chain(&metrics.json_path);
+    let mut layer = HttpMetricsLayer::builder()
+        .meter_provider(provider)
+        .convention(convention)
+        .body_sizes(http.body_sizes)
+        .exclude(http.exclude.iter().chain(own_paths).cloned());
+    if let Some(buckets) = &http.buckets {
+        layer = layer.duration_buckets(buckets.clone());
+    }
+    if let Some(methods) = &http.known_methods {
+        layer = layer.known_methods(methods);
+    }
+    Ok(layer.build()?)
+}

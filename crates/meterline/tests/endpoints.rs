@@ -1,0 +1,341 @@
+//! The endpoints as clients see them: real HTTP, a real Prometheus, the real linter.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
+
+use axum::routing::get;
+use axum::{Router, extract::Path};
+use meterline::config::{MetricsConfig, TelemetryConfig};
+use meterline::{BuildError, Telemetry};
+use opentelemetry::KeyValue;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+fn with(change: impl FnOnce(&mut MetricsConfig)) -> Telemetry {
+    build(change).expect("this configuration works")
+}
+
+fn build(change: impl FnOnce(&mut MetricsConfig)) -> Result<Telemetry, BuildError> {
+    let mut config = TelemetryConfig {
+        service_name: "shop".into(),
+        ..TelemetryConfig::default()
+    };
+    change(&mut config.metrics);
+    Telemetry::builder()
+        .config(config)
+        .global(false)
+        .json_section("database", || json!({"backend": "none"}))
+        .listener_routes(Router::new().route("/health", get(|| async { "ok" })))
+        .build()
+}
+
+/// Serves a small shop with these metrics.
+async fn serve(telemetry: &Telemetry) -> SocketAddr {
+    let app = Router::new()
+        .route(
+            "/orders/{id}",
+            get(|Path(id): Path<u32>| async move { format!("order {id}") }),
+        )
+        .layer(telemetry.http_layer())
+        .merge(telemetry.routes());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a free port");
+    let addr = listener.local_addr().expect("it is bound");
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    addr
+}
+
+async fn fetch(addr: SocketAddr, path: &str) -> (StatusCode, String) {
+    let response = reqwest::get(format!("http://{addr}{path}"))
+        .await
+        .expect("it answers");
+    (response.status(), response.text().await.expect("all of it"))
+}
+
+/// The value of the only line that begins so.
+fn value(page: &str, series: &str) -> f64 {
+    let lines: Vec<_> = page
+        .lines()
+        .filter(|line| line.starts_with(series))
+        .collect();
+    assert_eq!(lines.len(), 1, "{series} in\n{page}");
+    lines[0]
+        .rsplit(' ')
+        .next()
+        .and_then(|value| value.parse().ok())
+        .expect("a number")
+}
+
+#[tokio::test]
+async fn a_service_and_its_runtime_are_on_the_page() {
+    let telemetry = with(|_| {});
+    let addr = serve(&telemetry).await;
+    for id in 0..3 {
+        assert_eq!(
+            fetch(addr, &format!("/orders/{id}")).await.0,
+            StatusCode::OK
+        );
+    }
+    let response = reqwest::get(format!("http://{addr}/metrics"))
+        .await
+        .unwrap();
+    let content_type = response.headers()["content-type"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(content_type, "text/plain; version=0.0.4; charset=utf-8");
+    let page = response.text().await.unwrap();
+
+    let requests = r#"http_server_request_total{http_request_method="GET",http_response_status_code="200",http_route="/orders/{id}""#;
+    assert_eq!(value(&page, requests), 3.0);
+    assert!(value(&page, "process_resident_memory_bytes{") > 1e6);
+    assert!(value(&page, "process_start_time_seconds{") > 1.7e9);
+    assert!(value(&page, "process_cpu_seconds_total{") >= 0.0);
+    assert!(value(&page, "process_open_fds{") >= 3.0);
+    assert!(value(&page, "process_threads{") >= 1.0);
+    assert_eq!(value(&page, "tokio_workers{"), 1.0);
+    assert!(value(&page, "tokio_alive_tasks{") >= 1.0);
+    assert!(value(&page, "meterline_series{") > 10.0);
+    assert!(page.contains(r#"service_name="shop""#), "{page}");
+    assert!(
+        !page.contains("/metrics\""),
+        "a scrape does not count itself\n{page}"
+    );
+
+    // This scrape sees the one before.
+    let (_, page) = fetch(addr, "/metrics").await;
+    assert_eq!(
+        value(&page, "meterline_scrape_duration_seconds_count{"),
+        1.0
+    );
+    assert!(value(&page, "meterline_scrape_size_bytes{") > 1000.0);
+}
+
+#[tokio::test]
+async fn json_shows_the_same_families_and_the_sections() {
+    let telemetry = with(|_| {});
+    let addr = serve(&telemetry).await;
+    telemetry
+        .meter("test")
+        .u64_counter("orders")
+        .build()
+        .add(2, &[KeyValue::new("paid", true)]);
+    let (status, body) = fetch(addr, "/metrics.json").await;
+    assert_eq!(status, StatusCode::OK);
+    let page: Value = serde_json::from_str(&body).unwrap();
+    assert!(
+        page["timestamp"]
+            .as_str()
+            .unwrap()
+            .parse::<jiff::Timestamp>()
+            .is_ok()
+    );
+    assert_eq!(page["database"], json!({"backend": "none"}));
+    let families = page["metrics"].as_array().unwrap();
+    let orders = families
+        .iter()
+        .find(|family| family["name"] == "orders_total")
+        .unwrap();
+    assert_eq!(orders["type"], "counter");
+    assert_eq!(orders["series"][0]["value"], 2);
+    assert_eq!(orders["series"][0]["labels"]["paid"], "true");
+}
+
+#[tokio::test]
+async fn paths_can_be_chosen_and_json_left_out() {
+    let telemetry = with(|metrics| {
+        metrics.path = "/v1/metrics".into();
+        metrics.json_path = None;
+    });
+    let addr = serve(&telemetry).await;
+    assert_eq!(fetch(addr, "/v1/metrics").await.0, StatusCode::OK);
+    assert_eq!(fetch(addr, "/metrics").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(fetch(addr, "/metrics.json").await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn switched_off_there_is_nothing() {
+    let telemetry = with(|metrics| metrics.enabled = Some(false));
+    let addr = serve(&telemetry).await;
+    assert_eq!(fetch(addr, "/orders/1").await.0, StatusCode::OK);
+    assert_eq!(fetch(addr, "/metrics").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(fetch(addr, "/metrics.json").await.0, StatusCode::NOT_FOUND);
+    assert!(telemetry.provider().is_none() && telemetry.listen_addr().is_none());
+}
+
+#[tokio::test]
+async fn an_own_listener_takes_the_pages_away_from_the_application() {
+    let telemetry = with(|metrics| metrics.listen = Some("127.0.0.1:0".parse().unwrap()));
+    let addr = serve(&telemetry).await;
+    let own = telemetry.listen_addr().expect("it listens");
+    assert_eq!(fetch(addr, "/metrics").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(fetch(own, "/metrics").await.0, StatusCode::OK);
+    assert_eq!(fetch(own, "/health").await, (StatusCode::OK, "ok".into()));
+
+    telemetry.shutdown().await.unwrap();
+    assert!(
+        reqwest::get(format!("http://{own}/metrics")).await.is_err(),
+        "it has stopped"
+    );
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_an_error_that_names_it() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap();
+    let error = build(|metrics| metrics.listen = Some(addr.to_string().parse().unwrap()));
+    let error = error.expect_err("the port is taken").to_string();
+    assert!(error.contains(&addr.to_string()), "{error}");
+}
+
+/// Scrapes that come while one is being made share the next; none sees numbers older than itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn scrapes_at_once_do_not_double_the_work() {
+    let telemetry = Arc::new(with(|metrics| metrics.max_concurrent_scrapes = 64));
+    let collections = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&collections);
+    telemetry
+        .meter("test")
+        .u64_observable_gauge("slow")
+        .with_callback(move |to| {
+            counted.fetch_add(1, SeqCst);
+            std::thread::sleep(Duration::from_millis(200));
+            to.observe(1, &[]);
+        })
+        .build();
+    let addr = serve(&telemetry).await;
+    let first = tokio::spawn(async move { fetch(addr, "/metrics").await });
+    while collections.load(SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    telemetry
+        .meter("test")
+        .u64_counter("during")
+        .build()
+        .add(1, &[]);
+    let late: Vec<_> = (0..20)
+        .map(|_| tokio::spawn(async move { fetch(addr, "/metrics").await }))
+        .collect();
+    assert_eq!(first.await.unwrap().0, StatusCode::OK);
+    for scrape in late {
+        let (status, page) = scrape.await.unwrap();
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(value(&page, "during_total{"), 1.0);
+    }
+    let collections = collections.load(SeqCst);
+    assert!(
+        (2..=3).contains(&collections),
+        "{collections} collections for 21 scrapes"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_page_meets_the_scrapers_deadline_and_more_scrapes_than_allowed_are_refused() {
+    let telemetry = with(|metrics| metrics.max_concurrent_scrapes = 1);
+    let (release, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    telemetry
+        .meter("test")
+        .u64_observable_gauge("stuck")
+        .with_callback(move |_| {
+            let ended = wait.lock().unwrap().recv();
+            ended.expect_err("this ends when the test drops its end");
+        })
+        .build();
+    let addr = serve(&telemetry).await;
+    let scrape = |seconds: &'static str| async move {
+        let request = reqwest::Client::new()
+            .get(format!("http://{addr}/metrics"))
+            .header("X-Prometheus-Scrape-Timeout-Seconds", seconds);
+        request.send().await.unwrap()
+    };
+    let refused = scrape("0.05").await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused.headers()["retry-after"], "1");
+
+    let waiting = tokio::spawn(scrape("9"));
+    // The place is taken as soon as that request is there.
+    let busy = loop {
+        let answer = scrape("0.01").await.text().await.unwrap();
+        if answer.contains("too many") {
+            break answer;
+        }
+    };
+    assert_eq!(busy, "too many scrapes at once\n");
+    drop(release);
+    assert_eq!(waiting.await.unwrap().status(), StatusCode::OK);
+}
+
+#[test]
+fn telemetry_is_global_once() {
+    let first = Telemetry::builder().build().unwrap();
+    opentelemetry::global::meter("test")
+        .u64_counter("c")
+        .build()
+        .add(5, &[]);
+    assert!(
+        first
+            .provider()
+            .unwrap()
+            .collect()
+            .metrics
+            .iter()
+            .any(|m| m.descriptor.name == "c")
+    );
+    let again = Telemetry::builder()
+        .build()
+        .expect_err("it is set up already");
+    assert!(matches!(again, BuildError::AlreadyInstalled), "{again}");
+}
+
+mod with_promtool {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_linter_finds_nothing() {
+        let telemetry = with(|_| {});
+        let addr = serve(&telemetry).await;
+        fetch(addr, "/orders/1").await;
+        fetch(addr, "/nothing/here").await;
+        fetch(addr, "/metrics").await;
+        let (_, page) = fetch(addr, "/metrics").await;
+        let checked = tokio::task::spawn_blocking(move || xtask::promtool_check_metrics(&page));
+        assert_eq!(checked.await.unwrap(), Ok(()));
+    }
+}
+
+mod with_prometheus {
+    use xtask::{Prometheus, Target};
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_real_prometheus_reads_what_was_recorded() {
+        let telemetry = with(|_| {});
+        let addr = serve(&telemetry).await;
+        for id in 0..5 {
+            fetch(addr, &format!("/orders/{id}")).await;
+        }
+        let read = tokio::task::spawn_blocking(move || {
+            let prometheus = Prometheus::start(&[Target::new("shop", addr)]);
+            let total = r#"http_server_request_total{http_route="/orders/{id}"}"#;
+            prometheus.wait_for(total, PATIENCE, |answer| {
+                answer.len() == 1 && answer[0].1 == 5.0
+            });
+            let count = prometheus.query("http_server_request_duration_seconds_count");
+            let up = prometheus.query(r#"up{job="shop"}"#);
+            (count, up)
+        });
+        let (count, up) = read.await.unwrap();
+        assert_eq!(
+            count.iter().map(|(_, value)| *value).collect::<Vec<_>>(),
+            [5.0]
+        );
+        assert_eq!(up[0].1, 1.0);
+    }
+}
