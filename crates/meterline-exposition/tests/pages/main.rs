@@ -3,6 +3,7 @@
 mod build;
 mod golden;
 mod hostile;
+mod json;
 mod scenarios;
 mod with_prometheus;
 mod with_promtool;
