@@ -1,0 +1,255 @@
+//! The built-in operations against the real thing.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::{Context, Failure, Refused, Registry};
+
+const FIRST: Context = Context { attempt: 1 };
+
+fn registry() -> Registry {
+    Registry::builtin(
+        ["sh", "/bin/echo", "no-such-program"]
+            .map(str::to_owned)
+            .to_vec(),
+    )
+}
+
+async fn run(name: &str, data: Value) -> Result<Value, Failure> {
+    registry().run(name, data, FIRST).await
+}
+
+#[test]
+fn unknown_operations_are_refused_with_the_list() {
+    let refused = registry()
+        .check("node.reboot", &json!({}))
+        .expect_err("unknown");
+    assert!(matches!(&refused, Refused::Unknown { known, .. } if known.len() == 10));
+    assert!(refused.to_string().contains("node.hostname.get"));
+}
+
+#[test]
+fn input_is_checked_before_a_job_is_accepted() {
+    let cases = [
+        ("node.hostname.get", json!({"x": 1}), "unknown field `x`"),
+        ("node.hostname.get", json!(null), "invalid type"),
+        ("sleep", json!({}), "missing field `seconds`"),
+        ("sleep", json!({"seconds": -1}), "between 0"),
+        ("sleep", json!({"seconds": 1e300}), "between 0"),
+        (
+            "network.ping",
+            json!({"address": "::1", "count": 0}),
+            "between 1 and 10",
+        ),
+        ("network.ping", json!({"address": "a b"}), "not a host name"),
+        (
+            "network.dns.get",
+            json!({"name": "localhost", "type": "AXFR"}),
+            "one of A, AAAA",
+        ),
+        (
+            "command.exec",
+            json!({"program": "sh", "timeout": "soon"}),
+            "not a duration",
+        ),
+        (
+            "command.exec",
+            json!({"program": "sh", "timeout": "0s"}),
+            "more than 0s",
+        ),
+        (
+            "command.exec",
+            json!({"program": "sh", "args": ["a\u{0}b"]}),
+            "NUL",
+        ),
+    ];
+    for (name, data, expected) in cases {
+        let refused = registry()
+            .check(name, &data)
+            .expect_err("bad input")
+            .to_string();
+        assert!(
+            refused.starts_with(name) && refused.contains(expected),
+            "{name} {data}: {refused}"
+        );
+    }
+    for name in ["node.hostname.get", "node.status.get"] {
+        registry().check(name, &json!({})).expect("no input needed");
+    }
+}
+
+#[tokio::test]
+async fn node_operations_report_this_host() {
+    let status = run("node.status.get", json!({})).await.expect("status");
+    let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("Linux");
+    assert_eq!(status["hostname"], hostname.trim());
+    assert!(status["uptime_seconds"].as_f64() > Some(0.0));
+    assert!(status["load1"].is_number());
+    assert!(status["total_bytes"].as_u64() >= status["available_bytes"].as_u64());
+    let disks = status["disks"].as_array().expect("a list");
+    assert!(disks.iter().any(|disk| disk["mount"] == "/"), "{disks:?}");
+    for part in ["hostname", "uptime", "load", "memory", "disk"] {
+        let part = run(&format!("node.{part}.get"), json!({}))
+            .await
+            .expect("part");
+        for (field, _) in part.as_object().expect("an object") {
+            assert!(status.get(field).is_some(), "status has {field}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn sleep_fails_as_often_as_told() {
+    let input = json!({"seconds": 0.001, "fail_attempts": 1});
+    assert!(
+        !registry()
+            .run("sleep", input.clone(), FIRST)
+            .await
+            .expect_err("told to fail")
+            .permanent
+    );
+    let second = registry()
+        .run("sleep", input, Context { attempt: 2 })
+        .await
+        .expect("slept");
+    assert_eq!(second, json!({"slept_seconds": 0.001}));
+}
+
+#[tokio::test]
+async fn command_runs_without_shell_environment_or_input() {
+    let echoed = run(
+        "command.exec",
+        json!({"program": "/bin/echo", "args": ["$HOME", ";", "id"]}),
+    )
+    .await;
+    assert_eq!(echoed.expect("ran")["stdout"], "$HOME ; id\n");
+    let script = "env | sort | cut -d= -f1 | tr '\\n' ' '; cat; pwd";
+    let seen = run(
+        "command.exec",
+        json!({"program": "sh", "args": ["-c", script]}),
+    )
+    .await
+    .expect("ran");
+    let stdout = seen["stdout"].as_str().expect("text");
+    assert!(stdout.ends_with("/\n"), "{stdout}");
+    assert!(
+        !stdout.contains("HOME") && !stdout.contains("CARGO"),
+        "{stdout}"
+    );
+    assert_eq!(seen["exit_code"], 0);
+}
+
+#[tokio::test]
+async fn command_refuses_what_is_not_allowed() {
+    for program in ["id", "/bin/sh", "../bin/sh", "echo"] {
+        let failure = run("command.exec", json!({"program": program}))
+            .await
+            .expect_err("not allowed");
+        assert!(
+            failure.permanent && failure.error.contains("allow_commands"),
+            "{failure:?}"
+        );
+    }
+    let failure = run("command.exec", json!({"program": "no-such-program"}))
+        .await
+        .expect_err("not there");
+    assert!(failure.error.contains("cannot start"), "{failure:?}");
+}
+
+#[tokio::test]
+async fn command_output_is_limited_and_kept_on_failure() {
+    let script = "head -c 1000000 /dev/zero; echo oops >&2; exit 3";
+    let failure = run(
+        "command.exec",
+        json!({"program": "sh", "args": ["-c", script]}),
+    )
+    .await
+    .expect_err("exit 3");
+    let result = failure.result.expect("output");
+    assert_eq!(result["exit_code"], 3);
+    assert_eq!(result["stderr"], "oops\n");
+    assert_eq!(result["stdout"].as_str().map(str::len), Some(64 * 1024));
+    assert_eq!(result["truncated"], true);
+}
+
+/// Whether a process exists and is not just waiting to be reaped.
+fn runs(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !stat.is_empty() && !stat.contains(") Z ")
+}
+
+async fn until_gone(pid: &str) {
+    let begun = Instant::now();
+    while runs(pid) {
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "process {pid} outlived its job"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn command_timeout_and_cancellation_kill_the_whole_group() {
+    let dir = tempfile::TempDir::new().expect("a directory");
+    for (name, timeout) in [("timeout", "300ms"), ("cancel", "1h")] {
+        let file = dir.path().join(name);
+        let script = format!(
+            "sleep 600 & echo $! > {0}.new; mv {0}.new {0}; wait",
+            file.display()
+        );
+        let data = json!({"program": "sh", "args": ["-c", script], "timeout": timeout});
+        let job = tokio::spawn(async move { run("command.exec", data).await });
+        let begun = Instant::now();
+        while !file.exists() {
+            assert!(
+                begun.elapsed() < Duration::from_secs(10),
+                "the grandchild never started"
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        if name == "cancel" {
+            job.abort();
+            assert!(job.await.expect_err("aborted").is_cancelled());
+        } else {
+            let failure = job.await.expect("no panic").expect_err("too slow");
+            assert!(failure.error.contains("killed after 300ms"), "{failure:?}");
+        }
+        until_gone(std::fs::read_to_string(&file).expect("its id").trim()).await;
+    }
+}
+
+/// Where ICMP is not allowed, the error must say so; everywhere else loopback answers.
+#[tokio::test]
+async fn ping_reaches_loopback_or_says_why_not() {
+    match run("network.ping", json!({"address": "127.0.0.1", "count": 2})).await {
+        Ok(result) => assert_eq!(
+            (&result["sent"], &result["received"]),
+            (&json!(2), &json!(2))
+        ),
+        Err(failure) => assert!(failure.error.contains("ping_group_range"), "{failure:?}"),
+    }
+    let failure = run("network.ping", json!({"address": "no-such-host.invalid"}))
+        .await
+        .expect_err("no such host");
+    assert!(
+        failure.error.contains("no-such-host.invalid"),
+        "{failure:?}"
+    );
+}
+
+#[tokio::test]
+async fn dns_answers_or_fails_in_time() {
+    let found = run("network.dns.get", json!({"name": "localhost", "type": "a"}))
+        .await
+        .expect("in the hosts file");
+    assert_eq!(found["records"][0]["data"], "127.0.0.1");
+    let failure = run("network.dns.get", json!({"name": "no-such-host.invalid"}))
+        .await
+        .expect_err("no such name");
+    assert!(
+        failure.error.contains("no-such-host.invalid"),
+        "{failure:?}"
+    );
+}

@@ -1,0 +1,138 @@
+//! One attempt at one unit of work.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use tokio::sync::watch;
+use tracing::{debug, error};
+
+use super::trouble::Trouble;
+use super::{AttemptStatus, Shared, Slot};
+use crate::operations::{Context, Failure};
+use crate::queue::{Finished, JobState, Lease, Outcome, QueueError, Revoked};
+
+/// Runs a leased unit to its end: a result, a failure, a panic, or the lease being revoked.
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    lease: Lease,
+    mut revoked: watch::Receiver<Option<Revoked>>,
+) {
+    let _slot = Slot {
+        shared: Arc::clone(&shared),
+        token: lease.token,
+    };
+    let active = shared.observer.started(&lease.operation.kind, lease.waited);
+    let begun = Instant::now();
+    let ended = tokio::select! {
+        biased;
+        why = until_revoked(&mut revoked) => Err(why),
+        outcome = execute(&shared, &lease) => Ok(outcome),
+    };
+    let duration = begun.elapsed();
+    drop(active);
+    let finished = match ended {
+        Err(why) => Finished::Stale(why),
+        Ok(outcome) => tokio::select! {
+            biased;
+            finished = report(&shared, &lease, outcome) => finished,
+            why = until_revoked(&mut revoked) => Finished::Stale(why),
+        },
+    };
+    count(&shared, &lease, finished, duration);
+}
+
+async fn until_revoked(revoked: &mut watch::Receiver<Option<Revoked>>) -> Revoked {
+    revoked
+        .wait_for(Option::is_some)
+        .await
+        .ok()
+        .and_then(|why| *why)
+        .unwrap_or(Revoked::Lost)
+}
+
+async fn execute(shared: &Shared, lease: &Lease) -> Outcome {
+    let context = Context {
+        attempt: lease.attempt,
+    };
+    // Called inside the guarded future: a handler may panic before it returns its own.
+    let handler = async {
+        shared
+            .registry
+            .run(&lease.operation.kind, lease.operation.data.clone(), context)
+            .await
+    };
+    match AssertUnwindSafe(handler).catch_unwind().await {
+        Ok(Ok(result)) => Outcome::Completed(result),
+        Ok(Err(Failure {
+            error,
+            result,
+            permanent,
+        })) => Outcome::Failed {
+            error,
+            result,
+            permanent,
+        },
+        Err(panic) => {
+            let message = panic_message(&*panic);
+            error!(job = %lease.job, operation = lease.operation.kind, message, "the handler panicked");
+            Outcome::Failed {
+                error: format!("the handler panicked: {message}"),
+                result: None,
+                permanent: false,
+            }
+        }
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+/// Tells the queue, for as long as the lease may hold; the heartbeat goes on meanwhile.
+async fn report(shared: &Shared, lease: &Lease, outcome: Outcome) -> Finished {
+    let mut trouble = Trouble::new("report a result");
+    loop {
+        match shared.queue.finish(lease.token, outcome.clone()).await {
+            Ok(finished) => {
+                trouble.over();
+                return finished;
+            }
+            Err(QueueError::Closed) => return Finished::Stale(Revoked::Lost),
+            Err(error) => {
+                trouble
+                    .pause(&error, &tokio_util::sync::CancellationToken::new())
+                    .await;
+            }
+        }
+    }
+}
+
+fn count(shared: &Shared, lease: &Lease, finished: Finished, duration: Duration) {
+    let operation = lease.operation.kind.as_str();
+    let (status, state) = match finished {
+        Finished::Completed => (AttemptStatus::Completed, Some(JobState::Completed)),
+        Finished::Failed => (AttemptStatus::Failed, Some(JobState::Failed)),
+        Finished::Retrying(_) => (AttemptStatus::Retried, None),
+        Finished::Stale(Revoked::Cancelled) => {
+            (AttemptStatus::Cancelled, Some(JobState::Cancelled))
+        }
+        Finished::Stale(Revoked::Lost) => {
+            debug!(job = %lease.job, "the lease was lost, the result is dropped");
+            return;
+        }
+    };
+    shared.processed.fetch_add(1, Ordering::Relaxed);
+    shared
+        .observer
+        .attempt(&shared.options.name, operation, status, duration);
+    match state {
+        Some(state) => shared.observer.completed(operation, state),
+        None => shared.observer.retried(operation),
+    }
+}
