@@ -16,7 +16,7 @@ use crate::recorder::{Recorder, RouteRef};
 /// A request in progress. It is counted as active from [`Guard::begin`] on, and recorded by the first of: a call of
 /// [`Guard::finish`], or being dropped.
 pub(crate) struct Guard {
-    recorder: Arc<Recorder>,
+    recorder: &'static Recorder,
     start: Instant,
     /// Kept for exemplars, and only if its span is sampled.
     context: Option<Context>,
@@ -41,7 +41,10 @@ enum Special {
 
 impl Guard {
     /// Starts the measurement of `request`, or leaves it out altogether.
-    pub(crate) fn begin<B: Body>(recorder: &Arc<Recorder>, request: &Request<B>) -> Option<Self> {
+    pub(crate) fn begin<B: Body>(
+        recorder: &'static Recorder,
+        request: &Request<B>,
+    ) -> Option<Self> {
         if recorder.excludes(request) {
             return None;
         }
@@ -51,7 +54,7 @@ impl Guard {
         let counted = recorder.counts_request_bodies() && !request.body().is_end_stream();
         recorder.active(method, 1);
         Some(Self {
-            recorder: Arc::clone(recorder),
+            recorder,
             context: sampled_context(),
             route,
             method,
