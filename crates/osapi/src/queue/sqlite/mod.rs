@@ -316,6 +316,8 @@ impl Queue for SqliteQueue {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         async {
+            // The writer goes last: the last connection folds the log into the file.
+            self.shared.readers.close();
             let _ = self.shared.inbox.send(Message::Close);
             let thread = self
                 .writer
@@ -325,7 +327,6 @@ impl Queue for SqliteQueue {
             if let Some(thread) = thread {
                 let _ = tokio::task::spawn_blocking(move || thread.join()).await;
             }
-            self.shared.readers.close();
         }
         .boxed()
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
 use super::clock;
@@ -105,6 +106,9 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection, QueueError> {
 
 fn configure(conn: &mut Connection) -> rusqlite::Result<()> {
     conn.busy_handler(Some(wait_briefly))?;
+    // Without it SQLite looks at the values bound to a query and plans it anew for each: a quarter of
+    // all time went there.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "synchronous", "FULL")?;
     conn.pragma_update(None, "cache_size", -16_384)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
@@ -218,7 +222,7 @@ fn forget_earlier_boots(conn: &mut Connection) -> rusqlite::Result<()> {
         )?;
         if let Some(latest) = latest.filter(|latest| *latest > 0) {
             tx.execute(
-                "UPDATE jobs SET due = due - ?1 WHERE state IN (0, 2)",
+                "UPDATE jobs SET due = due - ?1 - 1 WHERE state IN (0, 2)",
                 params![latest],
             )?;
         }

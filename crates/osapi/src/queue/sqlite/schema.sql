@@ -27,8 +27,6 @@ CREATE TABLE jobs (
 
 CREATE UNIQUE INDEX jobs_id ON jobs (id);
 CREATE UNIQUE INDEX jobs_key ON jobs (key) WHERE key IS NOT NULL;
--- No `route IS NOT NULL` here: compared with a bound route it makes SQLite prepare the query anew
--- for every value.
 CREATE INDEX jobs_waiting ON jobs (route, due) WHERE state IN (0, 2);
 CREATE INDEX jobs_state ON jobs (state, parent);
 CREATE INDEX jobs_parent ON jobs (parent);

@@ -108,7 +108,8 @@ impl Tx<'_> {
         let retention_us = i64::try_from(self.options.retention.as_micros()).unwrap_or(i64::MAX);
         let before = self.now.wall_us.saturating_sub(retention_us);
         let old: Vec<i64> = self.all(
-            "SELECT seq FROM jobs WHERE finished_us < ?1 AND finished_us IS NOT NULL AND parent = 0
+            "SELECT seq FROM jobs INDEXED BY jobs_finished
+             WHERE finished_us < ?1 AND finished_us IS NOT NULL AND parent = 0
              ORDER BY finished_us LIMIT ?2",
             params![before, ROUND],
             |row| row.get(0),
