@@ -4,6 +4,7 @@
 //! one of the [`operations`].
 
 pub mod api;
+pub mod cli;
 pub mod config;
 pub mod operations;
 pub mod queue;

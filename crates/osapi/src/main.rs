@@ -1,2 +1,7 @@
 //! The osapi program.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    osapi::cli::main()
+}

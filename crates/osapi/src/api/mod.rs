@@ -14,6 +14,6 @@ mod state;
 mod workers;
 
 pub use self::problem::Problem;
-pub use self::router::router;
+pub use self::router::{health_router, router};
 pub use self::server::{BindError, Server};
 pub use self::state::{ApiState, JobEvents, Lifecycle, OperationRules};

@@ -37,6 +37,17 @@ pub fn router(state: &ApiState) -> Router {
     layered(routes(state), state)
 }
 
+/// What a worker process serves beside its metrics: whether it lives and whether it is ready.
+pub fn health_router(state: &ApiState) -> Router {
+    let routes = Router::new()
+        .route("/health", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .with_state(state.clone());
+    layered(routes, state)
+}
+
 fn routes(state: &ApiState) -> Router {
     Router::new()
         .route("/health", get(health::live))

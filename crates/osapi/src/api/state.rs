@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::problem::Problem;
 use crate::config::ApiConfig;
+use crate::operations::{Refused, Registry};
 use crate::queue::{Operation, QueueStats, SharedQueue};
 
 /// What handlers share; cheap to clone.
@@ -72,6 +73,20 @@ pub trait OperationRules: Send + Sync {
     /// # Errors
     /// 400, with the list of operations if this one is unknown.
     fn check(&self, operation: &Operation) -> Result<(), Problem>;
+}
+
+impl OperationRules for Registry {
+    fn check(&self, operation: &Operation) -> Result<(), Problem> {
+        Self::check(self, &operation.kind, &operation.data).map_err(|refused| {
+            let problem = Problem::bad_request(refused.to_string());
+            match refused {
+                Refused::Unknown { known, .. } => {
+                    problem.with_operations(known.into_iter().map(str::to_owned).collect())
+                }
+                Refused::Input { .. } => problem,
+            }
+        })
+    }
 }
 
 /// Told about what happens to jobs at the API, so that it can be counted.

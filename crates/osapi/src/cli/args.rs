@@ -1,0 +1,288 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use uuid::Uuid;
+
+use crate::config::Sources;
+use crate::queue::JobState;
+
+/// An HTTP API that runs jobs on Linux hosts through workers, with its metrics.
+#[derive(Debug, Parser)]
+#[command(
+    name = "osapi",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    after_help = "Examples:\n  osapi up\n  osapi job submit node.hostname.get --wait\n  osapi config show --set worker.slots=8"
+)]
+pub(super) struct Cli {
+    /// Say more: -v what is done and why, -vv everything.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Start everything in one process: API, workers, embedded queue.
+    #[command(
+        after_help = "Examples:\n  osapi up\n  osapi up --listen 127.0.0.1:0 --data-dir /var/lib/osapi\n  osapi up --workers 4 --set worker.slots=8"
+    )]
+    Up(UpArgs),
+    /// Start the API server.
+    #[command(
+        after_help = "Examples:\n  osapi api --config osapi.yaml\n  osapi api --set api.listen=127.0.0.1:0"
+    )]
+    Api(ConfigArgs),
+    /// Start a worker process.
+    #[command(
+        after_help = "Examples:\n  osapi worker --config osapi.yaml\n  osapi worker --set worker.name=w2 --set telemetry.metrics.listen=127.0.0.1:9092"
+    )]
+    Worker(ConfigArgs),
+    /// Submit, follow and manage jobs through the API.
+    #[command(
+        after_help = "Examples:\n  osapi job submit command.exec --data '{\"program\":\"/bin/uptime\"}' --wait\n  osapi job list --status failed\n  osapi job watch 019f0000-0000-7000-8000-000000000000"
+    )]
+    Job(JobArgs),
+    /// Show the fleet, or tell a worker to drain.
+    #[command(
+        after_help = "Examples:\n  osapi workers\n  osapi workers --json\n  osapi workers drain host-a"
+    )]
+    Workers(WorkersArgs),
+    /// Show or check the effective configuration.
+    #[command(
+        after_help = "Examples:\n  osapi config show --config osapi.yaml\n  osapi config check --config osapi.yaml --set api.listen=127.0.0.1:9000"
+    )]
+    Config(ConfigCommandArgs),
+    /// Print a completion script.
+    #[command(after_help = "Examples:\n  osapi completions bash > /etc/bash_completion.d/osapi")]
+    Completions {
+        /// For which shell.
+        shell: Shell,
+    },
+}
+
+/// Where the configuration comes from.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct ConfigArgs {
+    /// YAML file with the configuration.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Set one key; may be given several times. Wins over the file and the environment.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(super) set: Vec<String>,
+}
+
+impl ConfigArgs {
+    /// The layers these flags and the environment make.
+    pub(super) fn sources(&self, verbose: u8) -> Sources {
+        let level = match verbose {
+            0 => None,
+            1 => Some(("-v", "log.level", "debug".to_owned())),
+            _ => Some(("-vv", "log.level", "trace".to_owned())),
+        };
+        Sources {
+            file: self.config.clone(),
+            set: self.set.clone(),
+            flags: level.into_iter().collect(),
+            ..Sources::default()
+        }
+        .with_environment()
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct UpArgs {
+    /// Address to listen on; port 0 takes any free one [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDR")]
+    pub(super) listen: Option<String>,
+    /// Directory for the queue and osapi.addr [default: ./osapi-data].
+    #[arg(long, value_name = "DIR")]
+    pub(super) data_dir: Option<PathBuf>,
+    /// Workers to start, each with worker.slots slots.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(super) workers: u16,
+    #[command(flatten)]
+    pub(super) config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ConfigCommandArgs {
+    #[command(subcommand)]
+    pub(super) command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Print every key with its value and where that came from.
+    Show {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// As the command of this name would see it.
+        #[arg(long = "as", value_name = "COMMAND", value_enum, default_value_t = Process::Api)]
+        process: Process,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say whether the configuration is fine.
+    Check {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// As the command of this name would see it.
+        #[arg(long = "as", value_name = "COMMAND", value_enum, default_value_t = Process::Api)]
+        process: Process,
+    },
+}
+
+/// The commands that stay running; their defaults differ a little.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Process {
+    Up,
+    Api,
+    Worker,
+}
+
+/// Where the API is.
+#[derive(Clone, Debug, Args)]
+pub(super) struct ServerArgs {
+    /// URL of the API.
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8080",
+        value_parser = server_url
+    )]
+    pub(super) server: reqwest::Url,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+}
+
+fn server_url(given: &str) -> Result<reqwest::Url, String> {
+    let url = reqwest::Url::parse(given).map_err(|error| error.to_string())?;
+    if url.scheme() != "http" || !url.has_host() {
+        return Err("expected a URL such as http://127.0.0.1:8080".to_owned());
+    }
+    Ok(url)
+}
+
+#[derive(Debug, Args)]
+pub(super) struct JobArgs {
+    #[command(flatten)]
+    pub(super) server: ServerArgs,
+    #[command(subcommand)]
+    pub(super) command: JobCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum JobCommand {
+    /// Submit a job and print its id.
+    Submit(SubmitArgs),
+    /// List jobs, newest first.
+    List {
+        /// Only jobs in this state.
+        #[arg(long)]
+        status: Option<JobState>,
+        /// At most so many.
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
+        limit: u32,
+        /// Leave out so many of the newest.
+        #[arg(long, default_value_t = 0)]
+        offset: u64,
+    },
+    /// Show everything about a job.
+    Get {
+        /// The job.
+        id: Uuid,
+    },
+    /// Follow a job until it ends; exit 1 unless it completes.
+    Watch {
+        /// The job.
+        id: Uuid,
+    },
+    /// Make a new job of one that has ended, and print its id.
+    Retry {
+        /// The job.
+        id: Uuid,
+    },
+    /// Cancel a job that has not ended; remove the record of one that has.
+    Delete {
+        /// The job.
+        id: Uuid,
+    },
+    /// Show what the queue holds.
+    Status,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SubmitArgs {
+    /// What to do, such as node.hostname.get.
+    pub(super) operation: String,
+    /// The operation's input.
+    #[arg(long, value_name = "JSON", default_value = "{}", value_parser = json)]
+    pub(super) data: serde_json::Value,
+    /// Who is to do it: _any, _all or a host name.
+    #[arg(long, value_name = "HOST", default_value = "_any")]
+    pub(super) target: String,
+    /// The same key makes the same job, once.
+    #[arg(long, value_name = "KEY")]
+    pub(super) idempotency_key: Option<String>,
+    /// Follow the job until it ends, and print its record.
+    #[arg(long)]
+    pub(super) wait: bool,
+}
+
+fn json(given: &str) -> Result<serde_json::Value, String> {
+    serde_json::from_str(given).map_err(|error| format!("not JSON: {error}"))
+}
+
+#[derive(Debug, Args)]
+pub(super) struct WorkersArgs {
+    #[command(flatten)]
+    pub(super) server: ServerArgs,
+    #[command(subcommand)]
+    pub(super) command: Option<WorkersCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum WorkersCommand {
+    /// Tell a worker to finish what it has and take no more.
+    Drain {
+        /// The worker.
+        name: String,
+    },
+    /// Tell a worker to take work again.
+    Undrain {
+        /// The worker.
+        name: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_examples() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string);
+            assert!(
+                help.is_some_and(|help| help.starts_with("Examples:\n  osapi ")),
+                "{}",
+                command.get_name()
+            );
+        }
+    }
+}

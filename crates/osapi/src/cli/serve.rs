@@ -1,0 +1,208 @@
+//! The commands that stay running: `up`, `api` and `worker`.
+//!
+//! Starting: listeners are bound and the queue is opened before anything is served, so that a
+//! failure leaves nothing behind. Ending: not ready and no new jobs; the workers finish what they
+//! have; streams and connections end, the scrape endpoint among them; the queue is closed.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::Failure;
+use super::addr_file::AddrFile;
+use super::args::{ConfigArgs, Process, UpArgs};
+use super::process::Fleet;
+use super::signals::Signals;
+use super::{logging, process};
+use crate::api::{self, ApiState, Lifecycle, Server};
+use crate::config::{Config, Loaded, Sources};
+use crate::operations::Registry;
+use crate::queue::SharedQueue;
+use crate::worker::{JobObserver, Unobserved};
+
+/// The layers of a process: its own defaults below what is configured.
+pub(super) fn sources(config: &ConfigArgs, process: Process, verbose: u8) -> Sources {
+    let command: Option<(_, &[_])> = match process {
+        Process::Up => Some(("up", &[("debug", "true")])),
+        Process::Api => None,
+        Process::Worker => Some(("worker", &[("telemetry.metrics.listen", "127.0.0.1:9091")])),
+    };
+    Sources {
+        command,
+        ..config.sources(verbose)
+    }
+}
+
+pub(super) fn up(args: UpArgs, verbose: u8) -> Result<(), Failure> {
+    let mut sources = sources(&args.config, Process::Up, verbose);
+    if let Some(listen) = args.listen {
+        sources.flags.push(("--listen", "api.listen", listen));
+    }
+    if let Some(dir) = args.data_dir {
+        let path = dir.join("queue.db").to_string_lossy().into_owned();
+        sources
+            .flags
+            .push(("--data-dir", "queue.sqlite.path", path));
+    }
+    run(Process::Up, &sources.load()?, args.workers)
+}
+
+pub(super) fn api(args: &ConfigArgs, verbose: u8) -> Result<(), Failure> {
+    run(
+        Process::Api,
+        &sources(args, Process::Api, verbose).load()?,
+        0,
+    )
+}
+
+pub(super) fn worker(args: &ConfigArgs, verbose: u8) -> Result<(), Failure> {
+    let sources = sources(args, Process::Worker, verbose);
+    run(Process::Worker, &sources.load()?, 1)
+}
+
+fn run(process: Process, loaded: &Loaded, workers: u16) -> Result<(), Failure> {
+    logging::start(&loaded.config.log);
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let ended = runtime.block_on(live(process, &loaded.config, workers));
+    // Whatever still runs (a blocking call, say) does not keep the process.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn live(process: Process, config: &Config, workers: u16) -> Result<(), Failure> {
+    let mut signals = Signals::listen()?;
+    let mut running = tokio::select! {
+        started = Running::start(process, config, workers) => started?,
+        signal = signals.next() => {
+            tracing::info!(signal, "ended before everything was up");
+            return Ok(());
+        }
+    };
+    let ended = tokio::select! {
+        signal = signals.next() => {
+            tracing::info!(signal, "shutting down; a second signal ends at once");
+            Ok(())
+        }
+        error = running.fleet.failed() => {
+            tracing::error!(error, "shutting down");
+            Err(Failure::Other(error))
+        }
+    };
+    tokio::select! {
+        () = running.stop() => ended,
+        signal = signals.next() => Err(Failure::Other(format!("ended at once by a second {signal}"))),
+    }
+}
+
+/// A process that is up.
+struct Running {
+    lifecycle: Lifecycle,
+    queue: SharedQueue,
+    server: Option<tokio::task::JoinHandle<()>>,
+    fleet: Fleet,
+    _addr: Option<AddrFile>,
+}
+
+impl Running {
+    async fn start(process: Process, config: &Config, workers: u16) -> Result<Self, Failure> {
+        let listen = match process {
+            Process::Up | Process::Api => Some(&config.api.listen),
+            Process::Worker => config.telemetry.metrics.listen.as_ref(),
+        };
+        let server = match listen {
+            Some(listen) => Some(Server::bind(listen).await?),
+            None => None,
+        };
+        let queue = process::open_queue(config).await?;
+        let address = server.as_ref().map(Server::address);
+        let addr = match address {
+            Some(address) if process != Process::Worker => {
+                let dir = config.data_dir();
+                let written = AddrFile::write(&dir, address);
+                Some(written.map_err(|error| {
+                    Failure::Other(format!(
+                        "cannot write {}/osapi.addr: {error}",
+                        dir.display()
+                    ))
+                })?)
+            }
+            _ => None,
+        };
+
+        let lifecycle = Lifecycle::default();
+        let operations = Arc::new(Registry::builtin(config.worker.allow_commands.clone()));
+        let observer: Arc<dyn JobObserver> = Arc::new(Unobserved);
+        let state = ApiState::new(
+            &config.api,
+            Arc::clone(&queue),
+            Arc::clone(&operations) as _,
+            Arc::new(()),
+            lifecycle.clone(),
+        );
+        let router = match process {
+            Process::Up | Process::Api => api::router(&state),
+            Process::Worker => api::health_router(&state),
+        };
+        let closed = lifecycle.clone();
+        let server = server
+            .map(|server| tokio::spawn(async move { server.serve(router, closed.closed()).await }));
+        let fleet = Fleet::start(config, &queue, &operations, &observer, workers);
+        if let Some(address) = address {
+            announce(process, config, address)?;
+        }
+        Ok(Self {
+            lifecycle,
+            queue,
+            server,
+            fleet,
+            _addr: addr,
+        })
+    }
+
+    async fn stop(self) {
+        self.lifecycle.stop();
+        self.fleet.drain().await;
+        self.lifecycle.close();
+        if let Some(server) = self.server
+            && let Err(error) = server.await
+        {
+            tracing::error!(%error, "the server did not end in order");
+        }
+        self.queue.close().await;
+        tracing::info!("stopped");
+    }
+}
+
+/// Says where to look. Standard output being closed is no reason not to serve.
+fn announce(process: Process, config: &Config, address: SocketAddr) -> Result<(), Failure> {
+    let base = format!("http://{address}");
+    let mut text = String::new();
+    match process {
+        Process::Worker => text += &format!("osapi worker: {base}/health\n"),
+        Process::Api | Process::Up => {
+            text +=
+                &format!("osapi is up\n  jobs     {base}/job\n  health   {base}/health/status\n");
+            let metrics = &config.telemetry.metrics;
+            if config.metrics_enabled() && metrics.listen.is_none() {
+                text += &format!("  metrics  {base}{}\n", metrics.path);
+            }
+            text += &format!(
+                "  data     {}\n\nSubmit a job:\n",
+                config.data_dir().display()
+            );
+            text += &format!(
+                "  curl -sS {base}/job -H 'Content-Type: application/json' \
+                 -d '{{\"operation\":{{\"type\":\"node.hostname.get\",\"data\":{{}}}},\"target_hostname\":\"_any\"}}'\n"
+            );
+        }
+    }
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}

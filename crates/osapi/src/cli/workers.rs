@@ -1,0 +1,70 @@
+//! `osapi workers`: the fleet.
+
+use std::io::{self, Write};
+
+use http::Method;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::args::{WorkersArgs, WorkersCommand};
+use super::client::Client;
+use super::{Failure, print_json, table};
+use crate::queue::WorkerInfo;
+
+#[derive(Serialize, Deserialize)]
+struct Fleet {
+    total: u64,
+    workers: Vec<WorkerInfo>,
+}
+
+pub(super) async fn run(client: Client, args: WorkersArgs) -> Result<(), Failure> {
+    let server = &args.server.server;
+    let (name, verb) = match args.command {
+        None => {
+            let request = client.request(Method::GET, server, &["job", "workers"]);
+            return show(&client.json(request).await?, args.server.json);
+        }
+        Some(WorkersCommand::Drain { name }) => (name, "drain"),
+        Some(WorkersCommand::Undrain { name }) => (name, "undrain"),
+    };
+    let request = client.request(Method::POST, server, &["worker", &name, verb]);
+    let told: Value = client.json(request).await?;
+    if args.server.json {
+        return print_json(&told);
+    }
+    let state = told["state"].as_str().unwrap_or_default();
+    Ok(writeln!(io::stdout(), "{name}: {state}")?)
+}
+
+fn show(fleet: &Fleet, json: bool) -> Result<(), Failure> {
+    if json {
+        return print_json(fleet);
+    }
+    let rows = fleet
+        .workers
+        .iter()
+        .map(|worker| {
+            vec![
+                worker.worker.clone(),
+                worker.hostname.clone(),
+                worker.state.as_str().to_owned(),
+                format!("{}/{}", worker.active, worker.slots),
+                worker.processed.to_string(),
+                worker.started_at.to_string(),
+                worker.last_heartbeat.to_string(),
+            ]
+        })
+        .collect();
+    table::print(
+        &[
+            "WORKER",
+            "HOST",
+            "STATE",
+            "SLOTS",
+            "PROCESSED",
+            "STARTED",
+            "HEARTBEAT",
+        ],
+        rows,
+    )
+}

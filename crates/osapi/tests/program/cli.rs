@@ -1,0 +1,142 @@
+//! The client commands and the shape of the command line.
+
+use serde_json::{Value, json};
+
+use crate::support::{Server, output, stderr, stdout, up};
+
+fn client(server: &Server, args: &[&str]) -> std::process::Output {
+    let url = server.url("");
+    let mut all = args.to_vec();
+    all.extend(["--server", &url]);
+    output(&all)
+}
+
+#[tokio::test]
+async fn jobs_by_command_line() {
+    let server = up(&["--set", "worker.name=w1", "--set", "queue.max_attempts=1"]);
+    let out = client(
+        &server,
+        &["job", "submit", "node.hostname.get", "--wait", "--json"],
+    );
+    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+    let record: Value = serde_json::from_str(&stdout(&out)).unwrap();
+    assert_eq!(record["status"], "completed");
+
+    let out = client(
+        &server,
+        &["job", "submit", "sleep", "--data", r#"{"seconds":0}"#],
+    );
+    let id = stdout(&out).trim().to_owned();
+    let out = client(&server, &["job", "watch", &id]);
+    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+    assert!(
+        stdout(&out)
+            .lines()
+            .last()
+            .unwrap()
+            .starts_with("completed attempts=1 worker=w1")
+    );
+
+    let failing = r#"{"seconds":0,"fail_attempts":1}"#;
+    let out = client(
+        &server,
+        &["job", "submit", "sleep", "--data", failing, "--wait"],
+    );
+    assert_eq!(out.status.code(), Some(1), "a failed job is a failed wait");
+    assert!(
+        stdout(&out).contains("status:    failed"),
+        "{}",
+        stdout(&out)
+    );
+
+    let out = client(&server, &["job", "list", "--status", "failed", "--json"]);
+    let page: Value = serde_json::from_str(&stdout(&out)).unwrap();
+    assert_eq!(page["total_items"], 1);
+    let failed = page["items"][0]["id"].as_str().unwrap();
+    let out = client(&server, &["job", "retry", failed]);
+    assert_eq!(out.status.code(), Some(0));
+    assert_ne!(stdout(&out).trim(), failed);
+    let out = client(&server, &["job", "delete", failed]);
+    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+    let out = client(&server, &["job", "get", failed]);
+    assert_eq!(out.status.code(), Some(1));
+    assert!(
+        stderr(&out).starts_with("osapi: 404 Not Found: "),
+        "{}",
+        stderr(&out)
+    );
+    assert_eq!(stderr(&out).lines().count(), 1);
+
+    let text = stdout(&client(&server, &["job", "list"]));
+    assert!(text.starts_with("ID "), "{text}");
+    assert!(stdout(&client(&server, &["job", "status"])).contains("completed"));
+    let out = client(&server, &["job", "submit", "rm.rf"]);
+    assert_eq!(out.status.code(), Some(1));
+    assert!(
+        stderr(&out).contains("node.hostname.get"),
+        "{}",
+        stderr(&out)
+    );
+
+    let out = client(&server, &["workers", "--json"]);
+    let fleet: Value = serde_json::from_str(&stdout(&out)).unwrap();
+    assert_eq!(
+        (&fleet["total"], &fleet["workers"][0]["worker"]),
+        (&json!(1), &json!("w1"))
+    );
+    assert_eq!(
+        stdout(&client(&server, &["workers", "drain", "w1"])),
+        "w1: draining\n"
+    );
+    assert!(stdout(&client(&server, &["workers"])).contains("draining"));
+}
+
+#[test]
+fn a_server_that_is_not_there() {
+    let out = output(&["job", "list", "--server", "http://127.0.0.1:1"]);
+    assert_eq!(out.status.code(), Some(1));
+    assert!(
+        stderr(&out).starts_with("osapi: cannot reach http://127.0.0.1:1: "),
+        "{}",
+        stderr(&out)
+    );
+}
+
+#[test]
+fn wrong_usage_ends_with_2() {
+    for args in [
+        &["frobnicate"][..],
+        &[],
+        &["up", "--no-such-flag"],
+        &["up", "--workers", "0"],
+        &["job", "get", "not-a-uuid"],
+        &["job", "submit", "sleep", "--data", "{"],
+        &["job", "list", "--limit", "101"],
+        &["job", "list", "--server", "ftp://x"],
+        &["completions", "tcsh"],
+    ] {
+        let out = output(args);
+        assert_eq!(out.status.code(), Some(2), "{args:?}: {}", stdout(&out));
+        assert!(!stderr(&out).is_empty());
+    }
+}
+
+#[test]
+fn help_has_examples_and_completions_print() {
+    for args in [
+        &["--help"][..],
+        &["up", "--help"],
+        &["job", "--help"],
+        &["config", "--help"],
+    ] {
+        let out = output(args);
+        assert_eq!(out.status.code(), Some(0));
+        assert!(
+            stdout(&out).contains("Examples:\n  osapi "),
+            "{}",
+            stdout(&out)
+        );
+    }
+    assert!(stdout(&output(&["--version"])).starts_with("osapi "));
+    assert!(stdout(&output(&["completions", "bash"])).contains("complete -F _osapi"));
+}

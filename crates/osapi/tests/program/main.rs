@@ -1,0 +1,10 @@
+//! The program as users meet it: real processes, real sockets, real files.
+
+#![allow(clippy::unwrap_used)] // Everything here is a test, also the functions tests share.
+
+mod api;
+mod cli;
+mod config;
+mod hostile;
+mod life;
+mod support;

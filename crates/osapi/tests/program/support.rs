@@ -1,0 +1,209 @@
+//! Processes under test, and ways to talk to them.
+
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Generous, because machines that run tests are busy.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The program, with nothing of this process's environment that configures it.
+pub(crate) fn osapi(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_osapi"));
+    command.args(args).stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("OSAPI_") || text.starts_with("OTEL_") {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
+/// Runs a command to its end.
+pub(crate) fn output(args: &[&str]) -> Output {
+    osapi(args).output().unwrap()
+}
+
+pub(crate) fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A running server and its data; killed when dropped.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    pub(crate) dir: PathBuf,
+    _own: Option<TempDir>,
+}
+
+/// Starts `osapi up` on a free port with data of its own.
+pub(crate) fn up(args: &[&str]) -> Server {
+    up_on("127.0.0.1:0", args)
+}
+
+/// The same, on an address of the test's choice.
+pub(crate) fn up_on(listen: &str, args: &[&str]) -> Server {
+    let own = tempfile::tempdir().unwrap();
+    let dir = own.path().join("data");
+    let mut all = vec![
+        "up",
+        "--listen",
+        listen,
+        "--data-dir",
+        dir.to_str().unwrap(),
+    ];
+    all.extend(args);
+    let mut server = start(&all, &dir);
+    server._own = Some(own);
+    server
+}
+
+/// Starts a server that writes its address to `dir`, and waits for it.
+pub(crate) fn start(args: &[&str], dir: &Path) -> Server {
+    let mut child = osapi(args)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let since = Instant::now();
+    loop {
+        if let Ok(text) = std::fs::read_to_string(dir.join("osapi.addr")) {
+            let address = text.strip_suffix('\n').unwrap().parse().unwrap();
+            return Server {
+                child,
+                address,
+                dir: dir.to_owned(),
+                _own: None,
+            };
+        }
+        if let Some(status) = child.try_wait().unwrap() {
+            let mut said = String::new();
+            child
+                .stderr
+                .take()
+                .unwrap()
+                .read_to_string(&mut said)
+                .unwrap();
+            panic!("{args:?} ended with {status}: {said}");
+        }
+        assert!(since.elapsed() < DEADLINE, "{args:?} did not come up");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+impl Server {
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        client().request(method, self.url(path))
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> (StatusCode, Value) {
+        read(self.request(Method::GET, path)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> (StatusCode, Value) {
+        read(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// Submits a job and returns its id.
+    pub(crate) async fn submit(&self, operation: &str, data: Value) -> String {
+        let (status, body) = self.post("/job", &job(operation, data)).await;
+        assert_eq!(status, 201, "{body}");
+        body["job_id"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until a job is in one of the given states.
+    pub(crate) async fn wait(&self, id: &str, states: &[&str]) -> Value {
+        let since = Instant::now();
+        loop {
+            let (status, body) = self.get(&format!("/job/{id}")).await;
+            assert_eq!(status, 200, "{body}");
+            if states.contains(&body["status"].as_str().unwrap()) {
+                return body;
+            }
+            assert!(since.elapsed() < DEADLINE, "not {states:?} in time: {body}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits for the end; returns the exit code and what was said on standard error.
+    pub(crate) fn ended(mut self) -> (Option<i32>, String) {
+        let since = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(since.elapsed() < DEADLINE, "it did not end");
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        let mut said = String::new();
+        let mut pipe = self.child.stderr.take().unwrap();
+        pipe.read_to_string(&mut said).unwrap();
+        (status.code(), said)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) fn client() -> reqwest::Client {
+    reqwest::Client::builder()
+        .no_proxy()
+        .timeout(DEADLINE)
+        .build()
+        .unwrap()
+}
+
+pub(crate) async fn read(request: RequestBuilder) -> (StatusCode, Value) {
+    let response = request.send().await.unwrap();
+    let status = response.status();
+    let text = response.text().await.unwrap();
+    let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+    (status, body)
+}
+
+/// Asserts that a response is a problem as RFC 9457 describes; returns its detail.
+pub(crate) async fn problem(response: Response, status: u16) -> String {
+    assert_eq!(response.status(), status);
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/problem+json"
+    );
+    let body: Value = response.json().await.unwrap();
+    assert_eq!(body["status"], status, "{body}");
+    assert!(
+        !body["title"].as_str().unwrap().is_empty() && body["type"] == "about:blank",
+        "{body}"
+    );
+    let detail = body["detail"].as_str().unwrap().to_owned();
+    assert!(!detail.is_empty());
+    detail
+}
+
+#[allow(clippy::needless_pass_by_value)] // Callers write `json!` in place.
+pub(crate) fn job(operation: &str, data: Value) -> Value {
+    json!({"operation": {"type": operation, "data": data}, "target_hostname": "_any"})
+}
