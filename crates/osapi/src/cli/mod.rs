@@ -1,4 +1,4 @@
-//! The command line: what can be typed ([`args`]), and what each command does.
+//! The command line: what can be typed (`args`), and what each command does.
 //!
 //! Exit codes: 0 done, 2 wrong usage, 64 bad configuration, 1 everything else. Data goes to
 //! standard output, everything else to standard error.

@@ -83,14 +83,19 @@ async fn live(process: Process, config: &Config, workers: u16) -> Result<(), Fai
             return Ok(());
         }
     };
-    let ended = tokio::select! {
-        signal = signals.next() => {
-            tracing::info!(signal, "shutting down; a second signal ends at once");
-            Ok(())
-        }
-        error = running.fleet.failed() => {
-            tracing::error!(error, "shutting down");
-            Err(Failure::Other(error))
+    let ended = loop {
+        tokio::select! {
+            signal = signals.next() => {
+                tracing::info!(signal, "shutting down; a second signal ends at once");
+                break Ok(());
+            }
+            error = running.fleet.failed() => {
+                // The API has its own worth; a worker process without its worker has none.
+                if process == Process::Worker {
+                    break Err(Failure::Other(error));
+                }
+                tracing::error!(error, "a worker ended; the API goes on");
+            }
         }
     };
     tokio::select! {

@@ -261,3 +261,14 @@ async fn silent_clients_do_not_keep_others_out() {
     let id = server.submit("sleep", json!({"seconds": 0})).await;
     server.wait(&id, &["completed"]).await;
 }
+
+#[tokio::test]
+async fn a_body_that_stops_coming_is_given_up() {
+    let server = up(&[]);
+    let answer = exchange(
+        &server,
+        format!("{POST}Content-Length: 100\r\n\r\n{{").as_bytes(),
+    );
+    assert_eq!(status(&answer), Some(408), "{answer}");
+    assert!(answer.contains("application/problem+json"), "{answer}");
+}
