@@ -69,12 +69,12 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        if self.status.is_server_error() {
-            tracing::warn!(
-                status = self.status.as_u16(),
-                detail = self.detail,
-                "request failed"
-            );
+        let (code, detail) = (self.status.as_u16(), &self.detail);
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            // A full queue refuses thousands a second: the metrics count them, the log need not.
+            tracing::debug!(code, detail, "request refused for now");
+        } else if self.status.is_server_error() {
+            tracing::error!(code, detail, "request failed");
         }
         let (status, retry_after) = (self.status, self.retry_after);
         let mut response = (status, Json(self)).into_response();
