@@ -23,7 +23,7 @@ use crate::recorder::Recorder;
 /// Cheap to clone; clones record into the same series.
 #[derive(Clone)]
 pub struct HttpMetricsLayer {
-    recorder: &'static Recorder,
+    recorder: Option<&'static Recorder>,
 }
 
 impl HttpMetricsLayer {
@@ -40,6 +40,12 @@ impl HttpMetricsLayer {
             .expect("the defaults are valid")
     }
 
+    /// A layer that measures nothing and only passes requests on, for a program that decides at run time.
+    #[must_use]
+    pub fn off() -> Self {
+        Self { recorder: None }
+    }
+
     /// Where to say what differs from the defaults.
     pub fn builder() -> HttpMetricsBuilder {
         HttpMetricsBuilder::new()
@@ -50,7 +56,7 @@ impl HttpMetricsLayer {
     /// layers once; [`HttpMetricsBuilder::build`] says so.
     pub(crate) fn from_recorder(recorder: Recorder) -> Self {
         Self {
-            recorder: Box::leak(Box::new(recorder)),
+            recorder: Some(Box::leak(Box::new(recorder))),
         }
     }
 }
@@ -76,7 +82,7 @@ impl fmt::Debug for HttpMetricsLayer {
 #[derive(Clone)]
 pub struct HttpMetrics<S> {
     inner: S,
-    recorder: &'static Recorder,
+    recorder: Option<&'static Recorder>,
 }
 
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for HttpMetrics<S>
@@ -94,7 +100,9 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let guard = Guard::begin(self.recorder, &request);
+        let guard = self
+            .recorder
+            .and_then(|recorder| Guard::begin(recorder, &request));
         let read = guard.as_ref().and_then(Guard::request_bytes);
         let request = request.map(|body| RequestBody::new(body, read));
         ResponseFuture {

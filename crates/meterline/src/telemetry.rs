@@ -53,7 +53,6 @@ pub struct TelemetryBuilder {
     config: TelemetryConfig,
     global: bool,
     sections: Vec<(String, Section)>,
-    listener_routes: Option<Router>,
 }
 
 /// Why telemetry could not be set up. Nothing was bound or installed then.
@@ -120,7 +119,6 @@ impl Telemetry {
             config: TelemetryConfig::default(),
             global: true,
             sections: Vec::new(),
-            listener_routes: None,
         }
     }
 
@@ -151,7 +149,7 @@ impl Telemetry {
     pub fn http_layer(&self) -> HttpMetricsLayer {
         match &self.recording {
             Some(recording) => recording.http_layer.clone(),
-            None => HttpMetricsLayer::new(NoopMeterProvider::new().meter(SCOPE)),
+            None => HttpMetricsLayer::off(),
         }
     }
 
@@ -230,12 +228,6 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Serves further routes on the own listener, such as health checks; also when metrics are off.
-    pub fn listener_routes(mut self, routes: Router) -> Self {
-        self.listener_routes = Some(routes);
-        self
-    }
-
     /// Sets everything up.
     ///
     /// # Errors
@@ -250,15 +242,10 @@ impl TelemetryBuilder {
             .then(|| Recording::new(&self.config, self.sections))
             .transpose()?;
 
-        let metrics = recording
-            .as_ref()
-            .map(|recording| routes(&recording.scraper, &config));
-        let served = match (metrics, self.listener_routes) {
-            (Some(metrics), Some(further)) => Some(metrics.merge(further)),
-            (metrics, further) => metrics.or(further),
-        };
-        let listener = match (&config.listen, served) {
-            (Some(addr), Some(served)) => Some(listen(addr, served)?),
+        let listener = match (&config.listen, &recording) {
+            (Some(addr), Some(recording)) => {
+                Some(listen(addr, routes(&recording.scraper, &config))?)
+            }
             _ => None,
         };
         if let Some(recording) = recording.as_ref().filter(|_| self.global) {

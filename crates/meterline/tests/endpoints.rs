@@ -27,7 +27,6 @@ fn build(change: impl FnOnce(&mut MetricsConfig)) -> Result<Telemetry, BuildErro
         .config(config)
         .global(false)
         .json_section("database", || json!({"backend": "none"}))
-        .listener_routes(Router::new().route("/health", get(|| async { "ok" })))
         .build()
 }
 
@@ -173,7 +172,6 @@ async fn an_own_listener_takes_the_pages_away_from_the_application() {
     let own = telemetry.listen_addr().expect("it listens");
     assert_eq!(fetch(addr, "/metrics").await.0, StatusCode::NOT_FOUND);
     assert_eq!(fetch(own, "/metrics").await.0, StatusCode::OK);
-    assert_eq!(fetch(own, "/health").await, (StatusCode::OK, "ok".into()));
 
     telemetry.shutdown().await.unwrap();
     assert!(

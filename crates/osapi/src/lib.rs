@@ -6,6 +6,8 @@
 pub mod api;
 pub mod cli;
 pub mod config;
+pub mod metrics;
 pub mod operations;
 pub mod queue;
+pub mod telemetry;
 pub mod worker;

@@ -1,11 +1,11 @@
 use std::sync::atomic::{
     AtomicU64,
-    Ordering::{Acquire, Relaxed, Release},
+    Ordering::{Acquire, Relaxed},
 };
 use std::sync::{Arc, OnceLock};
 
 use super::stripe;
-use super::sum::try_add;
+use super::sum::add_was_contended;
 use crate::number::Measure;
 
 /// Up to this many bounds, looking at all of them (which vectorises) beats a binary search.
@@ -54,32 +54,20 @@ impl HistogramCell {
 
     pub(crate) fn record<M: Measure>(&self, value: M) {
         let bucket = BUCKETS + bucket_of(&self.bounds, value.as_f64());
-        let words = self.add_to_sum(value);
+        let stripes = self.more.get().map(|stripes| &*stripes.0);
+        let words = match stripes {
+            None => &*self.first,
+            Some(stripes) => stripes[stripe::current(stripes.len())].words(),
+        };
+        let mut contended = add_was_contended(&words[SUM], value);
         lower(&words[MIN], value);
         raise(&words[MAX], value);
-        // Last, and with release: whoever reads this count sees the rest of the recording too.
-        words[bucket].fetch_add(1, Release);
-    }
-
-    /// Adds to the sum of this thread's stripe, growing or moving on when that is contended, and
-    /// returns the stripe.
-    fn add_to_sum<M: Measure>(&self, value: M) -> &[AtomicU64] {
-        loop {
-            let Some(Stripes(stripes)) = self.more.get().map(Box::as_ref) else {
-                if try_add(&self.first[SUM], value) {
-                    return &self.first;
-                }
-                if stripe::should_grow() {
-                    self.more
-                        .get_or_init(|| new_stripes::<M>(self.bounds.len()));
-                }
-                continue;
-            };
-            let words = stripes[stripe::current(stripes.len())].words();
-            if try_add(&words[SUM], value) {
-                return words;
-            }
-            stripe::move_on();
+        // Last: whoever reads this count sees the rest of the recording too. Unlike the sum, which
+        // a zero leaves as it is, it always changes, and so always shows contention.
+        contended |= add_was_contended(&words[bucket], 1u64);
+        if contended && stripe::relieve(stripes.is_some()) {
+            self.more
+                .get_or_init(|| new_stripes::<M>(self.bounds.len()));
         }
     }
 

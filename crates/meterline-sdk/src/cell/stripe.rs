@@ -30,15 +30,15 @@ pub(super) fn current(count: usize) -> usize {
     PREFERRED.try_with(Cell::get).unwrap_or(0) & (count - 1)
 }
 
-/// Tells that this thread lost a race for a cell's only stripe; whether the cell should grow.
-pub(super) fn should_grow() -> bool {
+/// Tells that this thread lost a race for a stripe; whether a cell that has only one should grow.
+/// Of many, this thread takes the next one from now on, as another uses the same.
+#[cold]
+pub(super) fn relieve(has_many: bool) -> bool {
+    if has_many {
+        let _ = PREFERRED.try_with(|preferred| preferred.set(preferred.get().wrapping_add(1)));
+        return false;
+    }
     let lost = LOST_RACES.get().wrapping_add(1);
     LOST_RACES.set(lost);
     lost.is_multiple_of(PATIENCE)
-}
-
-/// Tells that this thread lost a race for its stripe of many: another thread uses the same one, so
-/// this one moves on.
-pub(super) fn move_on() {
-    let _ = PREFERRED.try_with(|preferred| preferred.set(preferred.get().wrapping_add(1)));
 }

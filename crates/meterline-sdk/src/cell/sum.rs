@@ -1,5 +1,8 @@
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU64,
+    Ordering::{Relaxed, Release},
+};
 
 use crossbeam_utils::CachePadded;
 
@@ -19,20 +22,13 @@ struct Stripes(Box<[CachePadded<AtomicU64>]>);
 
 impl SumCell {
     pub(crate) fn add<M: Measure>(&self, value: M) {
-        loop {
-            let Some(Stripes(stripes)) = self.more.get().map(Box::as_ref) else {
-                if try_add(&self.first, value) {
-                    return;
-                }
-                if stripe::should_grow() {
-                    self.more.get_or_init(new_stripes);
-                }
-                continue;
-            };
-            if try_add(&stripes[stripe::current(stripes.len())], value) {
-                return;
-            }
-            stripe::move_on();
+        let stripes = self.more.get().map(|stripes| &*stripes.0);
+        let word = match stripes {
+            None => &self.first,
+            Some(stripes) => &*stripes[stripe::current(stripes.len())],
+        };
+        if add_was_contended(word, value) && stripe::relieve(stripes.is_some()) {
+            self.more.get_or_init(new_stripes);
         }
     }
 
@@ -57,10 +53,18 @@ fn new_stripes() -> Box<Stripes> {
     ))
 }
 
-/// One attempt to add; fails only if another thread changed the word in between, which is how
-/// contention shows.
-pub(super) fn try_add<M: Measure>(word: &AtomicU64, value: M) -> bool {
-    let seen = word.load(Relaxed);
-    let next = M::from_bits(seen).plus(value).bits();
-    word.compare_exchange(seen, next, Relaxed, Relaxed).is_ok()
+/// Adds to a word; whether another thread changed it meanwhile, which is how contention shows.
+#[inline]
+pub(super) fn add_was_contended<M: Measure>(word: &AtomicU64, value: M) -> bool {
+    let mut seen = word.load(Relaxed);
+    let mut contended = false;
+    loop {
+        let next = M::from_bits(seen).plus(value).bits();
+        // Release: a reader of a histogram's bucket sees what was recorded with it.
+        match word.compare_exchange(seen, next, Release, Relaxed) {
+            Ok(_) => return contended,
+            Err(now) => seen = now,
+        }
+        contended = true;
+    }
 }

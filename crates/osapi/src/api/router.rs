@@ -32,20 +32,22 @@ use super::problem::Problem;
 use super::state::ApiState;
 use super::{body, events, guard, health, jobs, workers};
 
-/// The whole API: routes, answers for everything that is no route, and layers.
-pub fn router(state: &ApiState) -> Router {
-    layered(routes(state), state)
+/// The whole API: routes, answers for everything that is no route, and layers. `metrics` are the
+/// metrics endpoints, if they are served here, and `measure` wraps what is to be measured.
+pub fn router(state: &ApiState, metrics: Router, measure: impl FnOnce(Router) -> Router) -> Router {
+    layered(routes(state).merge(metrics), state, measure)
 }
 
 /// What a worker process serves beside its metrics: whether it lives and whether it is ready.
-pub fn health_router(state: &ApiState) -> Router {
+pub fn health_router(state: &ApiState, metrics: Router) -> Router {
     let routes = Router::new()
         .route("/health", get(health::live))
         .route("/health/ready", get(health::ready))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
-        .with_state(state.clone());
-    layered(routes, state)
+        .with_state(state.clone())
+        .merge(metrics);
+    layered(routes, state, std::convert::identity)
 }
 
 fn routes(state: &ApiState) -> Router {
@@ -68,14 +70,14 @@ fn routes(state: &ApiState) -> Router {
 }
 
 /// Wraps the routes, innermost first. A request meets the last one first.
-fn layered(routes: Router, state: &ApiState) -> Router {
-    routes
+fn layered(routes: Router, state: &ApiState, measure: impl FnOnce(Router) -> Router) -> Router {
+    let guarded = routes
         // Answers 503 itself, so that whatever measures requests outside sees an ordinary answer.
         .layer(middleware::from_fn(guard::deadline))
         .layer(middleware::from_fn(body::drained))
-        .layer(middleware::from_fn_with_state(state.clone(), guard::origin))
-        // What measures requests belongs here: it is to see refusals and panics alike.
-        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(state.clone(), guard::origin));
+    // Measured here: refusals count, and so do panics, before they become an answer.
+    measure(guarded).layer(CatchPanicLayer::custom(panicked))
 }
 
 async fn no_such_path() -> Problem {

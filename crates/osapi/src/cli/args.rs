@@ -7,6 +7,7 @@ use clap_complete::Shell;
 use uuid::Uuid;
 
 use crate::config::Sources;
+use crate::metrics::catalogue;
 use crate::queue::JobState;
 
 /// An HTTP API that runs jobs on Linux hosts through workers, with its metrics.
@@ -145,6 +146,17 @@ pub(super) enum Process {
     Up,
     Api,
     Worker,
+}
+
+impl Process {
+    /// Which rows of the metrics catalogue it exposes.
+    pub(super) fn exposing(self) -> catalogue::Process {
+        match self {
+            Self::Up => catalogue::Process::Both,
+            Self::Api => catalogue::Process::Api,
+            Self::Worker => catalogue::Process::Worker,
+        }
+    }
 }
 
 /// Where the API is.

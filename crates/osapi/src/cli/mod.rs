@@ -86,6 +86,12 @@ impl From<BindError> for Failure {
     }
 }
 
+impl From<meterline::BuildError> for Failure {
+    fn from(error: meterline::BuildError) -> Self {
+        Self::Other(error.to_string())
+    }
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::Failure;
 use crate::config::{Config, WorkerConfig};
 use crate::operations::Registry;
-use crate::queue::sqlite::SqliteQueue;
+use crate::queue::sqlite::{OnTransaction, SqliteQueue};
 use crate::queue::{QueueOptions, RetryPolicy, SharedQueue};
 use crate::worker::{JobObserver, Worker, WorkerOptions, maintain};
 
@@ -29,10 +29,15 @@ fn options(config: &Config) -> QueueOptions {
 }
 
 /// Opens the queue, making its directory if need be.
-pub(super) async fn open_queue(config: &Config) -> Result<SharedQueue, Failure> {
+pub(super) async fn open_queue(
+    config: &Config,
+    on_transaction: Option<OnTransaction>,
+) -> Result<SharedQueue, Failure> {
     let (path, options) = (config.queue.sqlite.path.clone(), options(config));
     // Opening reads and may repair the file, which takes as long as the disk likes.
-    let opened = tokio::task::spawn_blocking(move || SqliteQueue::open(&path, options, None)).await;
+    let opened =
+        tokio::task::spawn_blocking(move || SqliteQueue::open(&path, options, on_transaction))
+            .await;
     match opened {
         Ok(Ok(queue)) => Ok(Arc::new(queue)),
         Ok(Err(error)) => Err(Failure::Other(error.to_string())),

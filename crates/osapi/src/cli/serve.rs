@@ -18,7 +18,7 @@ use crate::api::{self, ApiState, Lifecycle, Server};
 use crate::config::{Config, Loaded, Sources};
 use crate::operations::Registry;
 use crate::queue::SharedQueue;
-use crate::worker::{JobObserver, Unobserved};
+use crate::telemetry::ProcessTelemetry;
 
 /// The layers of a process: its own defaults below what is configured.
 pub(super) fn sources(config: &ConfigArgs, process: Process, verbose: u8) -> Sources {
@@ -108,6 +108,7 @@ async fn live(process: Process, config: &Config, workers: u16) -> Result<(), Fai
 struct Running {
     lifecycle: Lifecycle,
     queue: SharedQueue,
+    telemetry: ProcessTelemetry,
     server: Option<tokio::task::JoinHandle<()>>,
     fleet: Fleet,
     _addr: Option<AddrFile>,
@@ -123,7 +124,9 @@ impl Running {
             Some(listen) => Some(Server::bind(listen).await?),
             None => None,
         };
-        let queue = process::open_queue(config).await?;
+        let exposing = process.exposing();
+        let telemetry = ProcessTelemetry::start(config, exposing)?;
+        let queue = process::open_queue(config, telemetry.on_transaction()).await?;
         let address = server.as_ref().map(Server::address);
         let addr = match address {
             Some(address) if process != Process::Worker => {
@@ -141,28 +144,31 @@ impl Running {
 
         let lifecycle = Lifecycle::default();
         let operations = Arc::new(Registry::builtin(config.worker.allow_commands.clone()));
-        let observer: Arc<dyn JobObserver> = Arc::new(Unobserved);
+        telemetry.watch(&queue, &lifecycle, exposing);
         let state = ApiState::new(
             &config.api,
             Arc::clone(&queue),
             Arc::clone(&operations) as _,
-            Arc::new(()),
+            telemetry.events(),
             lifecycle.clone(),
         );
         let router = match process {
-            Process::Up | Process::Api => api::router(&state),
-            Process::Worker => api::health_router(&state),
+            Process::Up | Process::Api => api::router(&state, telemetry.routes(), |routes| {
+                telemetry.measure(routes)
+            }),
+            Process::Worker => api::health_router(&state, telemetry.routes()),
         };
         let closed = lifecycle.clone();
         let server = server
             .map(|server| tokio::spawn(async move { server.serve(router, closed.closed()).await }));
-        let fleet = Fleet::start(config, &queue, &operations, &observer, workers);
+        let fleet = Fleet::start(config, &queue, &operations, &telemetry.observer(), workers);
         if let Some(address) = address {
-            announce(process, config, address)?;
+            announce(process, config, address, &telemetry)?;
         }
         Ok(Self {
             lifecycle,
             queue,
+            telemetry,
             server,
             fleet,
             _addr: addr,
@@ -179,12 +185,18 @@ impl Running {
             tracing::error!(%error, "the server did not end in order");
         }
         self.queue.close().await;
+        self.telemetry.shutdown().await;
         tracing::info!("stopped");
     }
 }
 
 /// Says where to look. Standard output being closed is no reason not to serve.
-fn announce(process: Process, config: &Config, address: SocketAddr) -> Result<(), Failure> {
+fn announce(
+    process: Process,
+    config: &Config,
+    address: SocketAddr,
+    telemetry: &ProcessTelemetry,
+) -> Result<(), Failure> {
     let base = format!("http://{address}");
     let mut text = String::new();
     match process {
@@ -192,9 +204,12 @@ fn announce(process: Process, config: &Config, address: SocketAddr) -> Result<()
         Process::Api | Process::Up => {
             text +=
                 &format!("osapi is up\n  jobs     {base}/job\n  health   {base}/health/status\n");
-            let metrics = &config.telemetry.metrics;
-            if config.metrics_enabled() && metrics.listen.is_none() {
-                text += &format!("  metrics  {base}{}\n", metrics.path);
+            if config.metrics_enabled() {
+                let host = telemetry.listen_addr().unwrap_or(address);
+                text += &format!(
+                    "  metrics  http://{host}{}\n",
+                    config.telemetry.metrics.path
+                );
             }
             text += &format!(
                 "  data     {}\n\nSubmit a job:\n",

@@ -1,0 +1,224 @@
+//! Every metric osapi exposes: one row each.
+//!
+//! The instruments of osapi's own metrics are made from these rows, `docs/metrics.md` is generated
+//! from them, and tests hold a real scrape against them.
+
+/// One metric.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// The OpenTelemetry name; of osapi's own metrics without the namespace.
+    pub name: &'static str,
+    /// Whose it is.
+    pub owner: Owner,
+    /// What kind of instrument records it.
+    pub kind: Kind,
+    /// The unit in UCUM, empty if none.
+    pub unit: &'static str,
+    /// What it says, in a sentence.
+    pub help: &'static str,
+    /// The attributes of its series.
+    pub attributes: &'static [&'static str],
+    /// Which processes expose it.
+    pub from: Process,
+}
+
+/// Who records a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// osapi: the name is prefixed with the configured namespace.
+    Osapi,
+    /// Meterline's HTTP layer.
+    Http,
+    /// Meterline: the process, its runtime, and the pipeline itself.
+    Meterline,
+}
+
+/// The kind of instrument.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// Only goes up.
+    Counter,
+    /// Goes up and down by amounts.
+    UpDownCounter,
+    /// The current value.
+    Gauge,
+    /// A distribution over these upper bounds.
+    Histogram(&'static [f64]),
+}
+
+/// Where a metric is exposed; `osapi up` is both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Process {
+    /// `osapi api`.
+    Api,
+    /// `osapi worker`.
+    Worker,
+    /// Every process.
+    Both,
+}
+
+/// 5 ms to 1 h.
+const ATTEMPT_SECONDS: &[f64] = &[
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0,
+];
+/// 1 ms to 1 h.
+const WAIT_SECONDS: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+    300.0, 900.0, 3600.0,
+];
+/// 50 us to 1 s.
+const TRANSACTION_SECONDS: &[f64] = &[
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1.0,
+];
+
+/// Those of the HTTP semantic conventions.
+const HTTP_SECONDS: &[f64] = &[
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+];
+/// Powers of four.
+const BODY_BYTES: &[f64] = &[
+    256.0,
+    1024.0,
+    4096.0,
+    16384.0,
+    65536.0,
+    262_144.0,
+    1_048_576.0,
+    4_194_304.0,
+    16_777_216.0,
+];
+/// 500 us to 1 s.
+const SCRAPE_SECONDS: &[f64] = &[
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0,
+];
+
+macro_rules! catalogue {
+    ($($constant:ident = $name:literal, $owner:ident, $kind:expr, $unit:literal, $from:ident,
+       [$($attribute:literal),*], $help:literal;)*) => {
+        $(
+            #[doc = $help]
+            pub const $constant: Metric = Metric {
+                name: $name,
+                owner: Owner::$owner,
+                kind: $kind,
+                unit: $unit,
+                help: $help,
+                attributes: &[$($attribute),*],
+                from: Process::$from,
+            };
+        )*
+
+        /// All of them.
+        pub const ALL: &[Metric] = &[$($constant),*];
+    };
+}
+
+catalogue! {
+    JOBS_CREATED = "jobs.created", Osapi, Kind::Counter, "", Api, ["operation"],
+        "Units of work accepted; a job for all workers is one for each.";
+    JOBS_COMPLETED = "jobs.completed", Osapi, Kind::Counter, "", Both, ["operation", "status"],
+        "Units of work that reached their final state.";
+    JOB_DURATION = "job.duration", Osapi, Kind::Histogram(ATTEMPT_SECONDS), "s", Worker,
+        ["operation", "status"],
+        "Time an attempt ran.";
+    JOB_WAIT = "job.wait", Osapi, Kind::Histogram(WAIT_SECONDS), "s", Worker, ["operation"],
+        "Time from when a unit of work was due until an attempt began.";
+    JOBS_ACTIVE = "jobs.active", Osapi, Kind::UpDownCounter, "", Worker, ["operation"],
+        "Attempts running now.";
+    JOB_RETRIES = "job.retries", Osapi, Kind::Counter, "", Worker, ["operation"],
+        "Failed attempts that another one follows.";
+    JOBS_RESCUED = "jobs.rescued", Osapi, Kind::Counter, "", Both, ["operation"],
+        "Attempts taken back because their worker gave no sign of life.";
+    JOBS_QUEUED = "jobs.queued", Osapi, Kind::Gauge, "", Api, ["state"],
+        "Jobs that wait, run, or are in the dead-letter queue.";
+    JOBS_OLDEST_WAITING = "jobs.oldest_waiting", Osapi, Kind::Gauge, "s", Api, [],
+        "How long the oldest waiting job has waited; 0 when none waits.";
+    WORKERS_CONNECTED = "workers.connected", Osapi, Kind::Gauge, "", Api, ["state"],
+        "Workers by state; lost ones vanished without stopping, and are told of for an hour.";
+    WORKER_JOBS_PROCESSED = "worker.jobs.processed", Osapi, Kind::Counter, "", Worker,
+        ["worker", "status"],
+        "Attempts a worker has ended.";
+    WORKER_SLOTS = "worker.slots", Osapi, Kind::Gauge, "", Worker, ["worker", "state"],
+        "Attempts a worker runs, and could run besides.";
+    WORKER_HEARTBEAT_AGE = "worker.heartbeat_age", Osapi, Kind::Gauge, "s", Api, ["worker"],
+        "Time since a worker's last sign of life.";
+    DATABASE_SIZE = "database.size", Osapi, Kind::Gauge, "By", Both, [],
+        "Size of the queue's files.";
+    DATABASE_CONNECTIONS = "database.connections", Osapi, Kind::Gauge, "", Both, ["state"],
+        "Open connections to the queue's database.";
+    DATABASE_QUERIES = "database.queries", Osapi, Kind::Counter, "", Both, [],
+        "Requests the queue's database has answered to this process.";
+    DATABASE_TRANSACTION_DURATION = "database.transaction.duration", Osapi,
+        Kind::Histogram(TRANSACTION_SECONDS), "s", Both, [],
+        "Time a transaction took, its commit included.";
+    COMPONENT_UP = "component.up", Osapi, Kind::Gauge, "", Both, [],
+        "Whether this process is ready (1) or not (0).";
+    SUBSYSTEM_UP = "subsystem.up", Osapi, Kind::Gauge, "", Both, ["subsystem"],
+        "Whether a part of this process works (1) or not (0).";
+    BUILD_INFO = "build_info", Osapi, Kind::Gauge, "", Both, ["version", "revision", "rustc"],
+        "What this program was built from; always 1.";
+    HTTP_DURATION = "http.server.request.duration", Http, Kind::Histogram(HTTP_SECONDS), "s", Api,
+        ["http.request.method", "http.route", "http.response.status_code", "url.scheme",
+         "network.protocol.version", "error.type"],
+        "Duration of HTTP server requests, to the end of the response body.";
+    HTTP_ACTIVE = "http.server.active_requests", Http, Kind::UpDownCounter, "{request}", Api,
+        ["http.request.method", "url.scheme"],
+        "Number of HTTP server requests in progress.";
+    HTTP_REQUESTS = "http.server.request", Http, Kind::Counter, "{request}", Api,
+        ["http.request.method", "http.route", "http.response.status_code"],
+        "Number of HTTP server requests that ended, however they did.";
+    HTTP_REQUEST_SIZE = "http.server.request.body.size", Http, Kind::Histogram(BODY_BYTES), "By",
+        Api,
+        ["http.request.method", "http.route", "http.response.status_code", "url.scheme",
+         "network.protocol.version", "error.type"],
+        "Size of HTTP server request bodies.";
+    HTTP_RESPONSE_SIZE = "http.server.response.body.size", Http, Kind::Histogram(BODY_BYTES), "By",
+        Api,
+        ["http.request.method", "http.route", "http.response.status_code", "url.scheme",
+         "network.protocol.version", "error.type"],
+        "Size of HTTP server response bodies.";
+    PROCESS_CPU = "process.cpu", Meterline, Kind::Counter, "s", Both, [],
+        "Time this process has spent on CPUs, in user and system mode.";
+    PROCESS_RESIDENT = "process.resident_memory", Meterline, Kind::Gauge, "By", Both, [],
+        "Physical memory this process holds.";
+    PROCESS_VIRTUAL = "process.virtual_memory", Meterline, Kind::Gauge, "By", Both, [],
+        "Address space this process has mapped.";
+    PROCESS_OPEN_FDS = "process.open_fds", Meterline, Kind::Gauge, "", Both, [],
+        "File descriptors this process has open.";
+    PROCESS_MAX_FDS = "process.max_fds", Meterline, Kind::Gauge, "", Both, [],
+        "File descriptors this process may have open.";
+    PROCESS_THREADS = "process.threads", Meterline, Kind::Gauge, "", Both, [],
+        "Threads of this process.";
+    PROCESS_START = "process.start_time", Meterline, Kind::Gauge, "s", Both, [],
+        "When this process started, in seconds since the Unix epoch.";
+    TOKIO_WORKERS = "tokio.workers", Meterline, Kind::Gauge, "", Both, [],
+        "Worker threads of the tokio runtime.";
+    TOKIO_TASKS = "tokio.alive_tasks", Meterline, Kind::Gauge, "", Both, [],
+        "Tasks that have been spawned and have not ended.";
+    TOKIO_QUEUE = "tokio.global_queue_depth", Meterline, Kind::Gauge, "", Both, [],
+        "Tasks that wait for a worker of their own.";
+    TOKIO_BUSY = "tokio.worker_busy", Meterline, Kind::Counter, "s", Both, [],
+        "Time that workers have spent running tasks, all workers together.";
+    SCRAPE_DURATION = "meterline.scrape.duration", Meterline, Kind::Histogram(SCRAPE_SECONDS), "s",
+        Both, [],
+        "Time it took to collect and encode a metrics page.";
+    SCRAPE_SIZE = "meterline.scrape.size", Meterline, Kind::Gauge, "By", Both, [],
+        "Size of the metrics page made last, uncompressed.";
+    SERIES = "meterline.series", Meterline, Kind::Gauge, "", Both, [],
+        "Series that exist, overflow series included.";
+    SERIES_OVERFLOWED = "meterline.series.overflowed", Meterline, Kind::Counter, "", Both, [],
+        "Measurements that a cardinality limit sent to an overflow series.";
+    POINTS_DROPPED = "meterline.points.dropped", Meterline, Kind::Counter, "", Both, ["reason"],
+        "Measurements not recorded and points not shown on a page, by reason.";
+}
+
+impl Metric {
+    /// The OpenTelemetry name under a namespace.
+    #[must_use]
+    pub fn name_in(&self, namespace: &str) -> String {
+        match self.owner {
+            Owner::Osapi => format!("{namespace}.{}", self.name),
+            Owner::Http | Owner::Meterline => self.name.to_owned(),
+        }
+    }
+}
