@@ -60,77 +60,48 @@ pub(crate) trait Measure: Copy + PartialOrd + Send + Sync + 'static {
     fn from_number(number: Number) -> Self;
 }
 
-impl Measure for u64 {
-    const KIND: NumberKind = NumberKind::U64;
-    const ZERO: Self = 0;
-    const LOWEST: Self = Self::MIN;
-    const HIGHEST: Self = Self::MAX;
+macro_rules! measure_integer {
+    ($integer:ty, $kind:ident, $from_bits:expr, $bits:expr) => {
+        impl Measure for $integer {
+            const KIND: NumberKind = NumberKind::$kind;
+            const ZERO: Self = 0;
+            const LOWEST: Self = Self::MIN;
+            const HIGHEST: Self = Self::MAX;
 
-    fn from_bits(bits: u64) -> Self {
-        bits
-    }
+            fn from_bits(bits: u64) -> Self {
+                $from_bits(bits)
+            }
 
-    fn bits(self) -> u64 {
-        self
-    }
+            fn bits(self) -> u64 {
+                $bits(self)
+            }
 
-    #[allow(clippy::cast_precision_loss, reason = "buckets are compared as floats")]
-    fn as_f64(self) -> f64 {
-        self as f64
-    }
+            #[allow(clippy::cast_precision_loss, reason = "buckets are compared as floats")]
+            fn as_f64(self) -> f64 {
+                self as f64
+            }
 
-    fn plus(self, other: Self) -> Self {
-        self.wrapping_add(other)
-    }
+            fn plus(self, other: Self) -> Self {
+                self.wrapping_add(other)
+            }
 
-    fn is_finite(self) -> bool {
-        true
-    }
+            fn is_finite(self) -> bool {
+                true
+            }
 
-    fn from_number(number: Number) -> Self {
-        if let Number::U64(value) = number {
-            value
-        } else {
-            Self::ZERO
+            fn from_number(number: Number) -> Self {
+                if let Number::$kind(value) = number {
+                    value
+                } else {
+                    Self::ZERO
+                }
+            }
         }
-    }
+    };
 }
 
-impl Measure for i64 {
-    const KIND: NumberKind = NumberKind::I64;
-    const ZERO: Self = 0;
-    const LOWEST: Self = Self::MIN;
-    const HIGHEST: Self = Self::MAX;
-
-    fn from_bits(bits: u64) -> Self {
-        bits.cast_signed()
-    }
-
-    fn bits(self) -> u64 {
-        self.cast_unsigned()
-    }
-
-    #[allow(clippy::cast_precision_loss, reason = "buckets are compared as floats")]
-    fn as_f64(self) -> f64 {
-        self as f64
-    }
-
-    fn plus(self, other: Self) -> Self {
-        self.wrapping_add(other)
-    }
-
-    fn is_finite(self) -> bool {
-        true
-    }
-
-    fn from_number(number: Number) -> Self {
-        if let Number::I64(value) = number {
-            value
-        } else {
-            Self::ZERO
-        }
-    }
-}
+measure_integer!(u64, U64, std::convert::identity, std::convert::identity);
+measure_integer!(i64, I64, u64::cast_signed, i64::cast_unsigned);
 
 impl Measure for f64 {
     const KIND: NumberKind = NumberKind::F64;

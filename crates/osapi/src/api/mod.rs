@@ -1,4 +1,4 @@
-//! The HTTP API: what it serves ([`router`]), how errors read ([`Problem`]), and the server that
+//! The HTTP API: what it serves ([`router()`]), how errors read ([`Problem`]), and the server that
 //! carries it ([`Server`]).
 
 mod body;

@@ -1,10 +1,10 @@
 //! The queue on one host: an SQLite file that several processes share.
 //!
-//! - [`writer`] is the one thread of this process that writes; it commits callers in groups.
-//! - [`tx`] is what the operations of a group share; they are in `submit`, `take`, `end`, `fleet`
+//! - `writer` is the one thread of this process that writes; it commits callers in groups.
+//! - `tx` is what the operations of a group share; they are in `submit`, `take`, `end`, `fleet`
 //!   and `upkeep`.
-//! - [`read`] looks, on connections of its own, off the async threads.
-//! - [`clock`] says which clock decides what, [`schema`] what the file looks like.
+//! - `read` looks, on connections of its own, off the async threads.
+//! - `clock` says which clock decides what, `schema` what the file looks like.
 
 mod clock;
 mod end;
