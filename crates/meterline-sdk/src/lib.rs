@@ -19,6 +19,7 @@ mod pipeline;
 mod provider;
 mod recorded;
 mod resource;
+mod scope;
 mod series;
 mod snapshot;
 

@@ -1,75 +1,24 @@
-//! One meter: the instruments of one scope, and how the API creates them.
+//! How the API creates instruments.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use opentelemetry::InstrumentationScope;
 use opentelemetry::metrics::{
     AsyncInstrumentBuilder, Callback, Counter, Gauge, Histogram, HistogramBuilder,
     InstrumentBuilder, InstrumentProvider, ObservableCounter, ObservableGauge,
     ObservableUpDownCounter, SyncInstrument, UpDownCounter,
 };
-use parking_lot::Mutex;
 
 use crate::handles::{Recorder, Refused};
 use crate::instrument::{Instrument, Request};
 use crate::number::Measure;
-use crate::observed::Observed;
 use crate::pipeline::Pipeline;
-use crate::recorded::Recorded;
-use crate::series::SeriesList;
-use crate::snapshot::{Data, InstrumentKind};
-
-/// The instruments of one scope.
-pub(crate) struct Scope {
-    pub(crate) scope: Arc<InstrumentationScope>,
-    pub(crate) streams: Mutex<Vec<Stream>>,
-}
-
-/// An instrument with what it has recorded.
-#[derive(Clone)]
-pub(crate) enum Stream {
-    Recorded(Arc<Recorded>),
-    Observed(Arc<Observed>),
-}
+use crate::scope::{Scope, Stream};
+use crate::snapshot::InstrumentKind;
 
 /// What stands behind the API's `Meter`.
 pub(crate) struct Meter {
     pub(crate) scope: Arc<Scope>,
     pub(crate) pipeline: Arc<Pipeline>,
-}
-
-impl Scope {
-    pub(crate) fn new(scope: InstrumentationScope) -> Self {
-        Self {
-            scope: Arc::new(scope),
-            streams: Mutex::default(),
-        }
-    }
-}
-
-impl Stream {
-    pub(crate) fn instrument(&self) -> &Instrument {
-        match self {
-            Self::Recorded(recorded) => recorded.instrument(),
-            Self::Observed(observed) => observed.instrument(),
-        }
-    }
-
-    /// All series in order, with their values at `time`.
-    pub(crate) fn collect(&self, time: SystemTime) -> (SeriesList, Data) {
-        match self {
-            Self::Recorded(recorded) => recorded.collect(),
-            Self::Observed(observed) => observed.collect(time),
-        }
-    }
-
-    pub(crate) fn series_count(&self) -> usize {
-        match self {
-            Self::Recorded(recorded) => recorded.series_count(),
-            Self::Observed(observed) => observed.series_count(),
-        }
-    }
 }
 
 impl Meter {

@@ -12,10 +12,10 @@ use parking_lot::Mutex;
 use crate::diagnostics::{Diagnostics, Stats};
 use crate::handles::Observer;
 use crate::instrument::Instrument;
-use crate::meter::{Scope, Stream};
 use crate::number::Measure;
 use crate::observed::Observed;
 use crate::recorded::Recorded;
+use crate::scope::{Scope, Stream};
 use crate::snapshot::{Metric, Snapshot};
 use crate::{Attributes, Resource};
 

@@ -237,6 +237,10 @@ impl TelemetryBuilder {
         if self.config.otlp.endpoint.is_some() {
             return Err(BuildError::Unsupported("otlp.endpoint"));
         }
+        let global = enabled && self.global;
+        if global && INSTALLED.load(SeqCst) {
+            return Err(BuildError::AlreadyInstalled);
+        }
         let config = self.config.metrics.clone();
         let recording = enabled
             .then(|| Recording::new(&self.config, self.sections))
@@ -248,11 +252,9 @@ impl TelemetryBuilder {
             }
             _ => None,
         };
-        if let Some(recording) = recording.as_ref().filter(|_| self.global) {
-            if INSTALLED.swap(true, SeqCst) {
-                return Err(BuildError::AlreadyInstalled);
-            }
+        if let Some(recording) = recording.as_ref().filter(|_| global) {
             opentelemetry::global::set_meter_provider(recording.provider.clone());
+            INSTALLED.store(true, SeqCst);
         }
         Ok(Telemetry {
             recording,

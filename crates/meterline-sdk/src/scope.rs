@@ -1,0 +1,59 @@
+//! The instruments of one scope, with what they have recorded.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use opentelemetry::InstrumentationScope;
+use parking_lot::Mutex;
+
+use crate::instrument::Instrument;
+use crate::observed::Observed;
+use crate::recorded::Recorded;
+use crate::series::SeriesList;
+use crate::snapshot::Data;
+
+/// The instruments of one scope.
+pub(crate) struct Scope {
+    pub(crate) scope: Arc<InstrumentationScope>,
+    pub(crate) streams: Mutex<Vec<Stream>>,
+}
+
+/// An instrument with what it has recorded.
+#[derive(Clone)]
+pub(crate) enum Stream {
+    Recorded(Arc<Recorded>),
+    Observed(Arc<Observed>),
+}
+
+impl Scope {
+    pub(crate) fn new(scope: InstrumentationScope) -> Self {
+        Self {
+            scope: Arc::new(scope),
+            streams: Mutex::default(),
+        }
+    }
+}
+
+impl Stream {
+    pub(crate) fn instrument(&self) -> &Instrument {
+        match self {
+            Self::Recorded(recorded) => recorded.instrument(),
+            Self::Observed(observed) => observed.instrument(),
+        }
+    }
+
+    /// All series in order, with their values at `time`.
+    pub(crate) fn collect(&self, time: SystemTime) -> (SeriesList, Data) {
+        match self {
+            Self::Recorded(recorded) => recorded.collect(),
+            Self::Observed(observed) => observed.collect(time),
+        }
+    }
+
+    pub(crate) fn series_count(&self) -> usize {
+        match self {
+            Self::Recorded(recorded) => recorded.series_count(),
+            Self::Observed(observed) => observed.series_count(),
+        }
+    }
+}
