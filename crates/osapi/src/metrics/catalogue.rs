@@ -171,12 +171,12 @@ catalogue! {
         Api,
         ["http.request.method", "http.route", "http.response.status_code", "url.scheme",
          "network.protocol.version", "error.type"],
-        "Size of HTTP server request bodies.";
+        "Size of HTTP request bodies, as far as they were read.";
     HTTP_RESPONSE_SIZE = "http.server.response.body.size", Http, Kind::Histogram(BODY_BYTES), "By",
         Api,
         ["http.request.method", "http.route", "http.response.status_code", "url.scheme",
          "network.protocol.version", "error.type"],
-        "Size of HTTP server response bodies.";
+        "Size of HTTP response bodies, as far as they were sent.";
     PROCESS_CPU = "process.cpu", Meterline, Kind::Counter, "s", Both, [],
         "Time this process has spent on CPUs, in user and system mode.";
     PROCESS_RESIDENT = "process.resident_memory", Meterline, Kind::Gauge, "By", Both, [],
