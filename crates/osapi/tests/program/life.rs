@@ -43,14 +43,7 @@ async fn up_keeps_its_data_private_and_its_jobs_over_a_restart() {
 #[tokio::test]
 async fn api_and_worker_share_the_file() {
     let dir = tempfile::tempdir().unwrap();
-    let path = format!(
-        "queue.sqlite.path={}",
-        dir.path().join("queue.db").display()
-    );
-    let api = start(
-        &["api", "--set", "api.listen=127.0.0.1:0", "--set", &path],
-        dir.path(),
-    );
+    let api = crate::support::api(dir.path(), &[]);
     let id = api.submit("node.hostname.get", json!({})).await;
     assert_eq!(
         api.get("/health/ready").await.0,
@@ -62,54 +55,18 @@ async fn api_and_worker_share_the_file() {
         "submitted"
     );
 
-    let mut worker = crate::support::osapi(&[
-        "worker",
-        "--set",
-        &path,
-        "--set",
-        "worker.name=w2",
-        "--set",
-        "telemetry.metrics.listen=127.0.0.1:0",
-    ])
-    .stdout(std::process::Stdio::piped())
-    .stderr(std::process::Stdio::null())
-    .spawn()
-    .unwrap();
+    let worker = crate::support::worker(dir.path(), "w2", &[]);
     let record = api.wait(&id, &["completed", "failed"]).await;
     assert_eq!(
         (&record["status"], &record["worker"]),
         (&json!("completed"), &json!("w2"))
     );
 
-    let mut line = String::new();
-    let mut out = std::io::BufReader::new(worker.stdout.take().unwrap());
-    std::io::BufRead::read_line(&mut out, &mut line).unwrap();
-    let health = line
-        .trim()
-        .strip_prefix("osapi worker: ")
-        .unwrap()
-        .to_owned();
-    let http = crate::support::client();
-    assert_eq!(http.get(&health).send().await.unwrap().status(), 200);
-    assert_eq!(
-        http.get(format!("{health}/ready"))
-            .send()
-            .await
-            .unwrap()
-            .status(),
-        200
-    );
-    assert_eq!(
-        http.get(health.replace("/health", "/job"))
-            .send()
-            .await
-            .unwrap()
-            .status(),
-        404
-    );
-
-    rustix::process::kill_process(rustix::process::Pid::from_child(&worker), Signal::TERM).unwrap();
-    assert_eq!(worker.wait().unwrap().code(), Some(0));
+    for (path, status) in [("/health", 200), ("/health/ready", 200), ("/job", 404)] {
+        assert_eq!(worker.get(path).await.0, status, "{path}");
+    }
+    worker.signal(Signal::TERM);
+    assert_eq!(worker.ended().0, Some(0));
     assert_eq!(
         api.get("/job/workers").await.1["total"],
         0,

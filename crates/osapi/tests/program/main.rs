@@ -7,4 +7,5 @@ mod cli;
 mod config;
 mod hostile;
 mod life;
+mod metrics;
 mod support;

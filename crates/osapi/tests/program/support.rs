@@ -1,7 +1,8 @@
 //! Processes under test, and ways to talk to them.
 
-use std::io::Read;
+use std::fs::File;
 use std::net::SocketAddr;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -42,9 +43,19 @@ pub(crate) fn stderr(output: &Output) -> String {
 /// A running server and its data; killed when dropped.
 pub(crate) struct Server {
     child: Child,
+    stdout: File,
+    stderr: File,
     pub(crate) address: SocketAddr,
     pub(crate) dir: PathBuf,
     _own: Option<TempDir>,
+}
+
+/// Starts `osapi api` on a free port; the queue is in `dir`.
+pub(crate) fn api(dir: &Path, args: &[&str]) -> Server {
+    let path = format!("queue.sqlite.path={}", dir.join("queue.db").display());
+    let mut all = vec!["api", "--set", "api.listen=127.0.0.1:0", "--set", &path];
+    all.extend(args);
+    start(&all, dir)
 }
 
 /// Starts `osapi up` on a free port with data of its own.
@@ -71,35 +82,73 @@ pub(crate) fn up_on(listen: &str, args: &[&str]) -> Server {
 
 /// Starts a server that writes its address to `dir`, and waits for it.
 pub(crate) fn start(args: &[&str], dir: &Path) -> Server {
-    let mut child = osapi(args)
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
+    let file = dir.join("osapi.addr");
+    // One that was killed left its address behind.
+    let _ = std::fs::remove_file(&file);
+    spawn(osapi(args), dir, |_| {
+        let text = std::fs::read_to_string(&file).ok()?;
+        Some(text.strip_suffix('\n')?.parse().unwrap())
+    })
+}
+
+/// Starts a worker process on the file in `dir`; its address is that of its health and metrics.
+pub(crate) fn worker(dir: &Path, name: &str, args: &[&str]) -> Server {
+    let settings = [
+        format!("queue.sqlite.path={}", dir.join("queue.db").display()),
+        format!("worker.name={name}"),
+        "telemetry.metrics.listen=127.0.0.1:0".to_owned(),
+    ];
+    let mut all = vec!["worker"];
+    for setting in &settings {
+        all.extend(["--set", setting]);
+    }
+    all.extend(args);
+    spawn(osapi(&all), dir, |said| {
+        let (_, line) = said.split_once("osapi worker: http://")?;
+        Some(line.split_once("/health\n")?.0.parse().unwrap())
+    })
+}
+
+/// Starts a command and waits until `address` finds where it listens, in what it printed or
+/// elsewhere.
+pub(crate) fn spawn(
+    mut command: Command,
+    dir: &Path,
+    address: impl Fn(&str) -> Option<SocketAddr>,
+) -> Server {
+    // Into files: nobody reads a pipe while the server runs, and a full one would stop it.
+    let (stdout, stderr) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+    let mut child = command
+        .stdout(stdout.try_clone().unwrap())
+        .stderr(stderr.try_clone().unwrap())
         .spawn()
         .unwrap();
     let since = Instant::now();
     loop {
-        if let Ok(text) = std::fs::read_to_string(dir.join("osapi.addr")) {
-            let address = text.strip_suffix('\n').unwrap().parse().unwrap();
+        let ended = child.try_wait().unwrap();
+        if let Some(address) = address(&text(&stdout)) {
             return Server {
                 child,
+                stdout,
+                stderr,
                 address,
                 dir: dir.to_owned(),
                 _own: None,
             };
         }
-        if let Some(status) = child.try_wait().unwrap() {
-            let mut said = String::new();
-            child
-                .stderr
-                .take()
-                .unwrap()
-                .read_to_string(&mut said)
-                .unwrap();
-            panic!("{args:?} ended with {status}: {said}");
+        if let Some(status) = ended {
+            panic!("{command:?} ended with {status}: {}", text(&stderr));
         }
-        assert!(since.elapsed() < DEADLINE, "{args:?} did not come up");
+        assert!(since.elapsed() < DEADLINE, "{command:?} did not come up");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// All that is in a file, read beside its writer's position.
+fn text(file: &File) -> String {
+    let mut bytes = vec![0; usize::try_from(file.metadata().unwrap().len()).unwrap()];
+    file.read_exact_at(&mut bytes, 0).unwrap();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 impl Server {
@@ -155,10 +204,22 @@ impl Server {
             assert!(since.elapsed() < DEADLINE, "it did not end");
             std::thread::sleep(Duration::from_millis(10));
         };
-        let mut said = String::new();
-        let mut pipe = self.child.stderr.take().unwrap();
-        pipe.read_to_string(&mut said).unwrap();
-        (status.code(), said)
+        (status.code(), text(&self.stderr))
+    }
+
+    /// What was printed on standard output so far.
+    pub(crate) fn printed(&self) -> String {
+        text(&self.stdout)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it with no chance to say goodbye, and waits until it is gone.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 }
 
@@ -166,6 +227,18 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Asks again and again until there is an answer, and returns it.
+pub(crate) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let since = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(since.elapsed() < DEADLINE, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
