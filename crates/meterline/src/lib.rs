@@ -28,8 +28,8 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod server;
 
-mod listener;
 #[cfg(target_os = "linux")]
 mod process;
 mod routes;

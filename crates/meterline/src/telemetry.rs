@@ -2,7 +2,6 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use axum::Router;
 use meterline_exposition::{TranslationOptions, TranslationStrategy, Translator};
@@ -12,16 +11,16 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Meter, MeterProvider as _, NoopMeterProvider};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
+use crate::config::unavailable::is_unavailable;
 use crate::config::{self, ListenAddr, MetricsConfig, TelemetryConfig, Translation, otel};
-use crate::listener::Listener;
 use crate::routes::routes;
+use crate::runtime;
 use crate::scrape::{Scraper, ScraperOptions, Section};
 use crate::self_metrics::{self, PageMetrics, ScraperSlot};
-use crate::{process, runtime};
-
-/// How long [`Telemetry::shutdown`] waits for scrapes under way.
-const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
+use crate::server::{BindError, Server};
 
 /// The scope of the metrics this crate adds.
 const SCOPE: &str = "meterline";
@@ -47,6 +46,12 @@ struct Recording {
     http_layer: HttpMetricsLayer,
 }
 
+/// The metrics' own server, in a task of its own.
+struct Listener {
+    stop: CancellationToken,
+    task: JoinHandle<bool>,
+}
+
 /// Configures and builds a [`Telemetry`].
 #[must_use = "nothing happens until `build`"]
 pub struct TelemetryBuilder {
@@ -63,13 +68,8 @@ pub enum BuildError {
     #[error("the global meter provider is already one of meterline's: set telemetry up once")]
     AlreadyInstalled,
     /// The own listener's address cannot be had.
-    #[error("metrics cannot listen on {addr}: {source}")]
-    Bind {
-        /// As configured.
-        addr: ListenAddr,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    #[error("metrics: {0}")]
+    Bind(#[from] BindError),
     /// An own listener needs a tokio runtime to serve it.
     #[error("metrics.listen is set: build telemetry inside a tokio runtime")]
     NoRuntime,
@@ -78,7 +78,7 @@ pub enum BuildError {
     Http(#[from] meterline_http::BuildError),
     /// A configuration that this version cannot do.
     #[error("{0} is not available in this version")]
-    Unsupported(&'static str),
+    Unavailable(String),
     /// The environment sets something impossible.
     #[error("the environment's OTEL_ variables: {0}")]
     Environment(serde_json::Error),
@@ -86,7 +86,7 @@ pub enum BuildError {
 
 /// Shutting down took too long; what was still being served was cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("scrapes under way did not end within {SHUTDOWN_PATIENCE:?} and were cut off")]
+#[error("scrapes under way did not end in time and were cut off")]
 pub struct ShutdownError;
 
 impl Telemetry {
@@ -96,19 +96,22 @@ impl Telemetry {
     /// # Errors
     /// See [`BuildError`].
     pub fn from_env() -> Result<Self, BuildError> {
-        let program = std::env::current_exe().ok();
-        let program = program
-            .as_deref()
-            .and_then(|path| path.file_name())
-            .unwrap_or_default();
-        let config = TelemetryConfig {
-            service_name: format!("unknown_service:{}", program.display()),
-            ..TelemetryConfig::default()
-        };
-        let overrides = otel::overrides(&|name| std::env::var(name).ok());
+        let mut overrides = otel::overrides(&|name| std::env::var(name).ok());
         for warning in &overrides.warnings {
             tracing::warn!("{warning}");
         }
+        let config = TelemetryConfig::default();
+        overrides.set.retain(|o| {
+            let missing = is_unavailable(o.key, &o.value, None);
+            if missing {
+                tracing::warn!(
+                    "{} is ignored: {} is not available in this version",
+                    o.variable,
+                    o.key
+                );
+            }
+            !missing
+        });
         let config = config.with(&overrides).map_err(BuildError::Environment)?;
         Self::builder().config(config).build()
     }
@@ -174,13 +177,14 @@ impl Telemetry {
     /// scrape sees everything.
     ///
     /// # Errors
-    /// If scrapes under way had to be cut off after five seconds.
+    /// If scrapes under way had to be cut off, after ten seconds.
     pub async fn shutdown(&self) -> Result<(), ShutdownError> {
         let listener = self.listener.lock().take();
         let Some(listener) = listener else {
             return Ok(());
         };
-        if listener.stop(SHUTDOWN_PATIENCE).await {
+        listener.stop.cancel();
+        if listener.task.await.unwrap_or(false) {
             Ok(())
         } else {
             Err(ShutdownError)
@@ -234,8 +238,8 @@ impl TelemetryBuilder {
     /// See [`BuildError`]; nothing was bound or installed then.
     pub fn build(self) -> Result<Telemetry, BuildError> {
         let enabled = self.config.metrics.enabled.unwrap_or(true);
-        if self.config.otlp.endpoint.is_some() {
-            return Err(BuildError::Unsupported("otlp.endpoint"));
+        if let Some(key) = self.config.unavailable() {
+            return Err(BuildError::Unavailable(key));
         }
         let global = enabled && self.global;
         if global && INSTALLED.load(SeqCst) {
@@ -246,32 +250,40 @@ impl TelemetryBuilder {
             .then(|| Recording::new(&self.config, self.sections))
             .transpose()?;
 
-        let listener = match (&config.listen, &recording) {
-            (Some(addr), Some(recording)) => {
-                Some(listen(addr, routes(&recording.scraper, &config))?)
-            }
+        let server = match &config.listen {
+            Some(addr) if enabled => Some(bind(addr)?),
             _ => None,
         };
+        let listen_addr = server.as_ref().map(Server::address);
         if let Some(recording) = recording.as_ref().filter(|_| global) {
             opentelemetry::global::set_meter_provider(recording.provider.clone());
             INSTALLED.store(true, SeqCst);
         }
+        let served = server.zip(recording.as_ref());
+        let listener = served.map(|(server, recording)| {
+            Listener::start(server, routes(&recording.scraper, &config))
+        });
         Ok(Telemetry {
             recording,
             config,
-            listen_addr: listener.as_ref().map(Listener::addr),
+            listen_addr,
             listener: Mutex::new(listener),
         })
     }
 }
 
-fn listen(addr: &ListenAddr, routes: Router) -> Result<Listener, BuildError> {
+fn bind(addr: &ListenAddr) -> Result<Server, BuildError> {
     let _runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
-    let bind = Listener::bind(addr, routes);
-    bind.map_err(|source| BuildError::Bind {
-        addr: addr.clone(),
-        source,
-    })
+    Ok(Server::bind(addr)?)
+}
+
+impl Listener {
+    fn start(server: Server, routes: Router) -> Self {
+        let stop = CancellationToken::new();
+        let stopped = stop.clone().cancelled_owned();
+        let task = tokio::spawn(async move { server.serve(routes, stopped).await });
+        Self { stop, task }
+    }
 }
 
 impl Recording {
@@ -285,7 +297,7 @@ impl Recording {
         let meter = provider.meter(SCOPE);
         #[cfg(target_os = "linux")]
         if metrics.process {
-            process::observe(&meter);
+            crate::process::observe(&meter);
         }
         if let Some(handle) = Handle::try_current().ok().filter(|_| metrics.tokio) {
             runtime::observe(&meter, &handle);

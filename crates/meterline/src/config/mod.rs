@@ -9,6 +9,7 @@
 mod metrics;
 pub mod otel;
 mod otlp;
+pub mod unavailable;
 pub mod values;
 
 use std::collections::BTreeMap;
@@ -29,7 +30,8 @@ pub use self::values::ListenAddr;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetryConfig {
-    /// The resource attribute `service.name`, and so the Prometheus `job` of `target_info`.
+    /// The resource attribute `service.name`. Unless set, `unknown_service:` and the program's name,
+    /// as the resource conventions ask.
     #[serde(deserialize_with = "values::text")]
     pub service_name: String,
     /// Further resource attributes, by name.
@@ -45,7 +47,7 @@ pub struct TelemetryConfig {
 impl Default for TelemetryConfig {
     fn default() -> Self {
         Self {
-            service_name: "osapi".to_owned(),
+            service_name: unknown_service(),
             resource: BTreeMap::new(),
             metrics: MetricsConfig::default(),
             otlp: OtlpConfig::default(),
@@ -73,6 +75,15 @@ impl TelemetryConfig {
         }
         serde_json::from_value(config)
     }
+}
+
+fn unknown_service() -> String {
+    let program = std::env::current_exe().ok();
+    let program = program
+        .as_deref()
+        .and_then(std::path::Path::file_name)
+        .unwrap_or_default();
+    format!("unknown_service:{}", program.display())
 }
 
 /// Whether spans are exported, to the endpoint of [`OtlpConfig`].

@@ -1,5 +1,4 @@
-//! The HTTP API: what it serves ([`router()`]), how errors read ([`Problem`]), and the server that
-//! carries it ([`Server`]).
+//! The HTTP API: what it serves ([`router()`]), and how errors read ([`Problem`]).
 
 mod body;
 mod events;
@@ -9,11 +8,9 @@ mod health;
 mod jobs;
 mod problem;
 mod router;
-mod server;
 mod state;
 mod workers;
 
 pub use self::problem::Problem;
 pub use self::router::{health_router, router};
-pub use self::server::{BindError, Server};
 pub use self::state::{ApiState, JobEvents, Lifecycle, OperationRules};

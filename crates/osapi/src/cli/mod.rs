@@ -21,8 +21,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 use self::args::{Cli, Command};
-use crate::api::BindError;
 use crate::config::ConfigError;
+use meterline::server::BindError;
 
 /// Runs the program with the arguments of this process.
 #[must_use]

@@ -14,11 +14,12 @@ use super::args::{ConfigArgs, Process, UpArgs};
 use super::process::Fleet;
 use super::signals::Signals;
 use super::{logging, process};
-use crate::api::{self, ApiState, Lifecycle, Server};
+use crate::api::{self, ApiState, Lifecycle};
 use crate::config::{Config, Loaded, Sources};
 use crate::operations::Registry;
 use crate::queue::SharedQueue;
 use crate::telemetry::ProcessTelemetry;
+use meterline::server::Server;
 
 /// The layers of a process: its own defaults below what is configured.
 pub(super) fn sources(config: &ConfigArgs, process: Process, verbose: u8) -> Sources {
@@ -109,7 +110,7 @@ struct Running {
     lifecycle: Lifecycle,
     queue: SharedQueue,
     telemetry: ProcessTelemetry,
-    server: Option<tokio::task::JoinHandle<()>>,
+    server: Option<tokio::task::JoinHandle<bool>>,
     fleet: Fleet,
     _addr: Option<AddrFile>,
 }
@@ -121,7 +122,7 @@ impl Running {
             Process::Worker => config.telemetry.metrics.listen.as_ref(),
         };
         let server = match listen {
-            Some(listen) => Some(Server::bind(listen).await?),
+            Some(listen) => Some(Server::bind(listen)?),
             None => None,
         };
         let exposing = process.exposing();

@@ -2,27 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use meterline::config::unavailable;
 use serde_json::Value;
 
 use super::error::ConfigError;
 use super::load::Loaded;
 use super::show;
 
-/// Keys of features that are not there yet: each stays at its default. Ends with a dot: a section.
-const UNAVAILABLE: [&str; 13] = [
+/// Keys of osapi's own features that are not there yet: each stays at its default. Ends with a dot:
+/// a section. Those of telemetry are [`unavailable::UNAVAILABLE`].
+const UNAVAILABLE: [&str; 5] = [
     "api.signing_key",
     "api.signing_key_file",
     "api.tls",
     "queue.backend",
     "queue.nats.",
-    "telemetry.metrics.auth",
-    "telemetry.metrics.series_ttl",
-    "telemetry.metrics.exemplars",
-    "telemetry.metrics.created_timestamps",
-    "telemetry.metrics.tls",
-    "telemetry.metrics.views",
-    "telemetry.otlp.",
-    "telemetry.traces.enabled",
 ];
 
 /// First path segments the API uses, where a metrics path would be in the way.
@@ -45,12 +39,13 @@ pub(super) fn is_secret(key: &str) -> bool {
 
 /// Whether this value asks for something this version does not have.
 pub(super) fn is_unavailable(key: &str, value: &Value, default: Option<&Value>) -> bool {
+    if let Some(key) = key.strip_prefix("telemetry.") {
+        return unavailable::is_unavailable(key, value, default);
+    }
     let listed = UNAVAILABLE
         .iter()
         .any(|known| *known == key || (known.ends_with('.') && key.starts_with(known)));
-    // No exemplars is what there is, so asking for none is fine.
-    let harmless = key == "telemetry.metrics.exemplars" && value == "off";
-    listed && !harmless && default != Some(value)
+    listed && default != Some(value)
 }
 
 /// Checks a configuration whose values are fine one by one.

@@ -10,7 +10,7 @@ use meterline::config::{TelemetryConfig, TlsFiles};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 /// Everything osapi can be told.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Turns metrics on where `telemetry.metrics.enabled` does not say.
@@ -26,6 +26,23 @@ pub struct Config {
     pub worker: WorkerConfig,
     /// Metrics and traces.
     pub telemetry: TelemetryConfig,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let telemetry = TelemetryConfig {
+            service_name: "osapi".to_owned(),
+            ..TelemetryConfig::default()
+        };
+        Self {
+            debug: false,
+            log: LogConfig::default(),
+            api: ApiConfig::default(),
+            queue: QueueConfig::default(),
+            worker: WorkerConfig::default(),
+            telemetry,
+        }
+    }
 }
 
 impl Config {

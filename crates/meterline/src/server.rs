@@ -1,7 +1,9 @@
-//! The server that carries a router: bounded connections, bounded waiting, an orderly end.
+//! A server that carries a router: bounded connections, bounded waiting, an orderly end.
+//!
+//! What `metrics.listen` is served with; a program may serve its own routes with it too.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,10 +13,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
-use meterline::config::ListenAddr;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
 use tower::ServiceExt;
+
+use crate::config::ListenAddr;
 
 /// How long a client may take for the head of a request, or be silent between two of them.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -45,7 +49,7 @@ fn reason(error: &io::Error) -> String {
 /// A bound listener, ready to serve.
 #[derive(Debug)]
 pub struct Server {
-    listener: TcpListener,
+    listener: tokio::net::TcpListener,
     address: SocketAddr,
 }
 
@@ -54,15 +58,18 @@ impl Server {
     ///
     /// # Errors
     /// When the address is not free or not ours.
-    pub async fn bind(address: &ListenAddr) -> Result<Self, BindError> {
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn bind(address: &ListenAddr) -> Result<Self, BindError> {
         let failed = |error| BindError {
             address: address.clone(),
             error,
         };
-        let listener = TcpListener::bind((address.host(), address.port()))
-            .await
-            .map_err(failed)?;
+        let listener = TcpListener::bind((address.host(), address.port())).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
         Ok(Self {
             listener,
             address: bound,
@@ -75,20 +82,22 @@ impl Server {
         self.address
     }
 
-    /// Serves until `close` resolves, then lets the requests under way end, for 10 s at most.
-    pub async fn serve(self, router: Router, close: impl Future<Output = ()>) {
+    /// Serves until `close` resolves, then lets the requests under way end, for 10 s at most, and
+    /// cuts off the rest. Whether all ended by themselves.
+    pub async fn serve(self, router: Router, close: impl Future<Output = ()>) -> bool {
         let graceful = GracefulShutdown::new();
         let room = Arc::new(Semaphore::new(connection_limit()));
+        let mut connections = JoinSet::new();
         tokio::pin!(close);
         loop {
             let accepted = tokio::select! {
                 () = &mut close => break,
+                Some(_) = connections.join_next() => continue,
                 accepted = accept(&self.listener, &room) => accepted,
             };
             match accepted {
                 Ok((stream, permit)) => {
-                    let watcher = graceful.watcher();
-                    tokio::spawn(carry(stream, router.clone(), watcher, permit));
+                    connections.spawn(carry(stream, router.clone(), graceful.watcher(), permit));
                 }
                 Err(error) => {
                     // Out of files, most likely: connections that end make room.
@@ -98,18 +107,20 @@ impl Server {
             }
         }
         drop(self.listener);
-        if tokio::time::timeout(CLOSE_TIMEOUT, graceful.shutdown())
+        let ended = tokio::time::timeout(CLOSE_TIMEOUT, graceful.shutdown())
             .await
-            .is_err()
-        {
-            tracing::warn!("connections were still open {CLOSE_TIMEOUT:?} after closing");
+            .is_ok();
+        if !ended {
+            tracing::warn!("connections still open {CLOSE_TIMEOUT:?} after closing are cut off");
         }
+        connections.shutdown().await;
+        ended
     }
 }
 
 /// Takes room first, so that clients wait in the kernel's backlog when there is none.
 async fn accept(
-    listener: &TcpListener,
+    listener: &tokio::net::TcpListener,
     room: &Arc<Semaphore>,
 ) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
     let permit = Arc::clone(room)

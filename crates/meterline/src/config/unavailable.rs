@@ -1,0 +1,134 @@
+//! What can be configured already but is not there yet.
+//!
+//! Asking for it is an error rather than silence: who sets `auth: bearer` must not get an open page.
+
+use serde_json::Value;
+
+use super::TelemetryConfig;
+
+/// Dotted keys below `telemetry` that have to stay at their default; one that ends with a dot is a
+/// whole section.
+pub const UNAVAILABLE: [&str; 8] = [
+    "metrics.auth",
+    "metrics.series_ttl",
+    "metrics.exemplars",
+    "metrics.created_timestamps",
+    "metrics.tls",
+    "metrics.views",
+    "otlp.",
+    "traces.enabled",
+];
+
+/// Whether this value of a key asks for something this version does not have. `default` is what the
+/// key is if nobody sets it.
+#[must_use]
+pub fn is_unavailable(key: &str, value: &Value, default: Option<&Value>) -> bool {
+    if key == "metrics.formats" {
+        // Scrapers that ask for another format get text, so text has to be among them.
+        let text = Value::from("text");
+        let formats = value.as_array().filter(|formats| !formats.is_empty());
+        return formats.is_some_and(|formats| !formats.contains(&text));
+    }
+    let listed = UNAVAILABLE
+        .iter()
+        .any(|known| *known == key || (known.ends_with('.') && key.starts_with(known)));
+    // No exemplars is what there is, so asking for none is fine.
+    let harmless = key == "metrics.exemplars" && value == "off";
+    listed && !harmless && default != Some(value)
+}
+
+impl TelemetryConfig {
+    /// The first key that asks for something this version does not have.
+    #[must_use]
+    pub fn unavailable(&self) -> Option<String> {
+        let tree = |config: &Self| serde_json::to_value(config).unwrap_or_default();
+        let (ours, defaults) = (tree(self), tree(&Self::default()));
+        first_unavailable("", &ours, &defaults)
+    }
+}
+
+fn first_unavailable(path: &str, value: &Value, default: &Value) -> Option<String> {
+    if is_unavailable(path, value, Some(default)) {
+        return Some(path.to_owned());
+    }
+    let below = |(name, value): (&String, &Value)| {
+        let path = if path.is_empty() {
+            name.clone()
+        } else {
+            format!("{path}.{name}")
+        };
+        first_unavailable(&path, value, default.get(name).unwrap_or(&Value::Null))
+    };
+    value.as_object()?.iter().find_map(below)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Auth, Exemplars, Format};
+
+    fn changed(change: impl FnOnce(&mut TelemetryConfig)) -> Option<String> {
+        let mut config = TelemetryConfig::default();
+        change(&mut config);
+        config.unavailable()
+    }
+
+    #[test]
+    fn the_defaults_and_what_exists_are_available() {
+        assert_eq!(changed(|_| {}), None);
+        assert_eq!(
+            changed(|config| config.metrics.exemplars = Exemplars::Off),
+            None
+        );
+        assert_eq!(
+            changed(|config| config.metrics.formats = vec![Format::Text]),
+            None
+        );
+        assert_eq!(
+            changed(|config| config.resource = [("a".into(), "b".into())].into()),
+            None
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_yet_is_named() {
+        let endpoint = Some("http://localhost:4318".to_owned());
+        let second = std::time::Duration::from_secs(1);
+        for (key, found) in [
+            (
+                "metrics.auth",
+                changed(|config| config.metrics.auth = Auth::Bearer),
+            ),
+            (
+                "metrics.formats",
+                changed(|config| config.metrics.formats = vec![Format::Protobuf]),
+            ),
+            (
+                "metrics.exemplars",
+                changed(|config| config.metrics.exemplars = Exemplars::Always),
+            ),
+            (
+                "metrics.series_ttl",
+                changed(|config| config.metrics.series_ttl = Some(second)),
+            ),
+            (
+                "metrics.views",
+                changed(|config| config.metrics.views = vec![Default::default()]),
+            ),
+            (
+                "metrics.created_timestamps",
+                changed(|c| c.metrics.created_timestamps = true),
+            ),
+            (
+                "otlp.endpoint",
+                changed(|config| config.otlp.endpoint = endpoint),
+            ),
+            (
+                "traces.enabled",
+                changed(|config| config.traces.enabled = true),
+            ),
+        ] {
+            assert_eq!(found.as_deref(), Some(key));
+        }
+    }
+}
