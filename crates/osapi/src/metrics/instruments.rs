@@ -24,6 +24,7 @@ impl Instruments {
     /// A counter of a catalogue row.
     #[must_use]
     pub fn counter(&self, metric: &Metric) -> Counter<u64> {
+        debug_assert!(matches!(metric.kind, Kind::Counter), "{}", metric.name);
         let counter = self.meter.u64_counter(metric.name_in(&self.namespace));
         counter
             .with_unit(metric.unit)
@@ -34,6 +35,11 @@ impl Instruments {
     /// An up-down counter of a catalogue row.
     #[must_use]
     pub fn up_down_counter(&self, metric: &Metric) -> UpDownCounter<i64> {
+        debug_assert!(
+            matches!(metric.kind, Kind::UpDownCounter),
+            "{}",
+            metric.name
+        );
         let counter = self
             .meter
             .i64_up_down_counter(metric.name_in(&self.namespace));
@@ -46,6 +52,7 @@ impl Instruments {
     /// A gauge of a catalogue row.
     #[must_use]
     pub fn gauge(&self, metric: &Metric) -> Gauge<u64> {
+        debug_assert!(matches!(metric.kind, Kind::Gauge), "{}", metric.name);
         let gauge = self.meter.u64_gauge(metric.name_in(&self.namespace));
         gauge
             .with_unit(metric.unit)
@@ -56,6 +63,7 @@ impl Instruments {
     /// A histogram of a catalogue row, with the row's bounds.
     #[must_use]
     pub fn histogram(&self, metric: &Metric) -> Histogram<f64> {
+        debug_assert!(matches!(metric.kind, Kind::Histogram(_)), "{}", metric.name);
         let histogram = self.meter.f64_histogram(metric.name_in(&self.namespace));
         let histogram = histogram
             .with_unit(metric.unit)
@@ -72,6 +80,11 @@ impl Instruments {
         metric: &Metric,
         tell: impl Fn(&dyn AsyncInstrument<f64>) + Send + Sync + 'static,
     ) {
+        debug_assert!(
+            matches!(metric.kind, Kind::Counter | Kind::Gauge),
+            "{}",
+            metric.name
+        );
         let name = metric.name_in(&self.namespace);
         match metric.kind {
             Kind::Counter => {
