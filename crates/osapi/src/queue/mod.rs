@@ -72,6 +72,7 @@ pub trait Queue: Send + Sync + 'static {
 
     /// Hands out up to `claim.slots` units that are due, waiting up to `claim.wait` for a first one.
     /// Empty when there are none. [`QueueError::NotFound`] for a worker that is not registered.
+    /// What a claim took that is dropped before it returns is given back.
     fn claim(&self, claim: Claim) -> Reply<'_, Vec<Lease>>;
 
     /// Ends an attempt. Decides, by the queue's rules, whether a failed one is repeated.

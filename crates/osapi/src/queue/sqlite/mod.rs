@@ -31,7 +31,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::Instant;
 
 pub use self::writer::OnTransaction;
@@ -142,7 +142,12 @@ impl Shared {
         self.inbox
             .send(Message::Work(Box::new(call)))
             .map_err(|_| QueueError::Closed)?;
-        answer.await.map_err(|_| QueueError::Closed)?
+        let mut answer = Answer {
+            answer,
+            unclaimed,
+            inbox: &self.inbox,
+        };
+        (&mut answer.answer).await.map_err(|_| QueueError::Closed)?
     }
 
     async fn get(&self, id: JobId) -> Result<JobRecord, QueueError> {
@@ -167,6 +172,27 @@ impl Shared {
                 .map_or(deadline, |delay| Instant::now() + delay);
             // Woken by work, by a due time, or not at all: each time it is worth a look.
             let _ = tokio::time::timeout_at(due.min(deadline), work.changed()).await;
+        }
+    }
+}
+
+/// The wait for an answer. A caller who leaves may leave one behind that was sent already, which the
+/// writer has no way to know.
+struct Answer<'a, T> {
+    answer: oneshot::Receiver<Result<T, QueueError>>,
+    unclaimed: Unclaimed<T>,
+    inbox: &'a mpsc::Sender<Message>,
+}
+
+impl<T> Drop for Answer<'_, T> {
+    fn drop(&mut self) {
+        // From here on the writer sees that nobody takes it, and does what is to be done itself.
+        self.answer.close();
+        if let Ok(Ok(value)) = self.answer.try_recv()
+            && let Some(work) = (self.unclaimed)(value)
+        {
+            // With the writer gone, so is the process soon.
+            let _ = self.inbox.send(Message::Work(work));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What only this backend does; the promises of every backend are in `tests/queue_contract`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -14,7 +15,8 @@ use tempfile::TempDir;
 use super::clock::Now;
 use super::{SqliteQueue, schema, state};
 use crate::queue::{
-    JobId, NewJob, Operation, Queue, QueueError, QueueOptions, Registration, Target,
+    Claim, JobId, JobState, NewJob, Operation, Queue, QueueError, QueueOptions, Registration,
+    Target,
 };
 
 fn place() -> (TempDir, PathBuf) {
@@ -57,6 +59,37 @@ async fn files_are_for_their_owner_only() {
             "{suffix}"
         );
     }
+}
+
+/// The worker's order to stop may come when the writer has answered a claim and nobody has looked yet.
+#[tokio::test]
+async fn a_claim_that_is_dropped_with_its_answer_gives_back() {
+    let (_dir, path) = place();
+    let queue = open(&path).expect("opens");
+    let registration = Registration {
+        worker: "w".to_owned(),
+        instance: uuid::Uuid::now_v7(),
+        hostname: "host".to_owned(),
+        labels: BTreeMap::new(),
+        slots: 1,
+    };
+    queue.register(registration).await.expect("registered");
+    let id = submit(&queue).await;
+    let mut claim = queue.claim(Claim {
+        worker: "w".to_owned(),
+        hostname: "host".to_owned(),
+        slots: 1,
+        wait: Duration::from_secs(60),
+    });
+    assert!(futures_util::poll!(&mut claim).is_pending());
+    // Answered after the claim, so the claim's own answer is on its way.
+    queue.check().await.expect("works");
+    let record = queue.get(id).await.expect("known");
+    assert_eq!(record.status, JobState::Processing);
+    drop(claim);
+    queue.check().await.expect("works");
+    let record = queue.get(id).await.expect("known");
+    assert_eq!((record.status, record.attempts), (JobState::Submitted, 0));
 }
 
 #[tokio::test]
