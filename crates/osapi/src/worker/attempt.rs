@@ -10,8 +10,9 @@ use futures_util::FutureExt;
 use tokio::sync::watch;
 use tracing::{debug, error};
 
+use super::slots::Slot;
 use super::trouble::Trouble;
-use super::{AttemptStatus, Shared, Slot};
+use super::{AttemptStatus, Shared};
 use crate::operations::{Context, Failure};
 use crate::queue::{Finished, JobState, Lease, Outcome, QueueError, Revoked};
 
@@ -19,12 +20,9 @@ use crate::queue::{Finished, JobState, Lease, Outcome, QueueError, Revoked};
 pub(super) async fn run(
     shared: Arc<Shared>,
     lease: Lease,
+    _slot: Slot,
     mut revoked: watch::Receiver<Option<Revoked>>,
 ) {
-    let _slot = Slot {
-        shared: Arc::clone(&shared),
-        token: lease.token,
-    };
     let active = shared.observer.started(&lease.operation.kind, lease.waited);
     let begun = Instant::now();
     let ended = tokio::select! {

@@ -31,7 +31,7 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken, replaced: 
             worker: shared.options.name.clone(),
             instance: shared.instance,
             processed: shared.processed.load(Ordering::Relaxed),
-            leases: shared.running().keys().copied().collect(),
+            leases: shared.slots.leases(),
         };
         match shared.queue.beat(beat).await {
             Ok(reply) => {
@@ -66,10 +66,7 @@ fn take_news(shared: &Shared, reply: &BeatReply, replaced: &CancellationToken) {
         let state = if reply.draining { "draining" } else { "ready" };
         info!(worker = shared.options.name, state, "told to change");
     }
-    let running = shared.running();
     for (token, why) in &reply.revoked {
-        if let Some(revoke) = running.get(token) {
-            revoke.send_replace(Some(*why));
-        }
+        shared.slots.revoke(*token, *why);
     }
 }

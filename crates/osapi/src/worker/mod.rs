@@ -11,14 +11,15 @@ mod attempt;
 mod heartbeat;
 mod maintenance;
 mod observer;
+mod slots;
 mod trouble;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -28,9 +29,10 @@ use uuid::Uuid;
 pub use self::maintenance::maintain;
 pub use self::observer::{Active, AttemptStatus, JobObserver, Unobserved};
 
+use self::slots::Slots;
 use self::trouble::Trouble;
 use crate::operations::Registry;
-use crate::queue::{Claim, Lease, LeaseToken, QueueError, Registration, Revoked, SharedQueue};
+use crate::queue::{Claim, Lease, QueueError, Registration, SharedQueue};
 
 /// Longest one claim waits for work.
 const CLAIM_WAIT: Duration = Duration::from_secs(30);
@@ -63,9 +65,7 @@ struct Shared {
     observer: Arc<dyn JobObserver>,
     options: WorkerOptions,
     instance: Uuid,
-    running: Mutex<HashMap<LeaseToken, watch::Sender<Option<Revoked>>>>,
-    /// Told whenever a slot becomes free.
-    freed: Notify,
+    slots: Arc<Slots>,
     draining: watch::Sender<bool>,
     replaced: AtomicBool,
     processed: AtomicU64,
@@ -80,14 +80,14 @@ impl Worker {
         observer: Arc<dyn JobObserver>,
         options: WorkerOptions,
     ) -> Self {
+        let slots = Slots::new(options.name.clone(), options.slots, Arc::clone(&observer));
         let shared = Shared {
             queue,
             registry,
             observer,
             options,
             instance: Uuid::now_v7(),
-            running: Mutex::new(HashMap::new()),
-            freed: Notify::new(),
+            slots: Arc::new(slots),
             draining: watch::Sender::new(false),
             replaced: AtomicBool::new(false),
             processed: AtomicU64::new(0),
@@ -105,7 +105,7 @@ impl Worker {
     pub async fn run(self, stop: CancellationToken) -> Result<(), QueueError> {
         let shared = self.shared;
         shared.register(&stop).await?;
-        shared.report_slots();
+        shared.slots.report();
         let life = CancellationToken::new();
         let replaced = stop.child_token();
         // Not left behind if this future is dropped: a worker that is gone gives no signs of life.
@@ -158,9 +158,12 @@ impl Shared {
     async fn work(self: &Arc<Self>, tasks: &mut JoinSet<()>, stop: &CancellationToken) {
         let mut trouble = Trouble::new("take work");
         while !stop.is_cancelled() {
+            // What was taken is begun even if the order to stop came with it; a claim that is dropped
+            // halfway gives back by itself.
             let claimed = tokio::select! {
-                () = stop.cancelled() => return,
+                biased;
                 claimed = self.claim() => claimed,
+                () = stop.cancelled() => return,
             };
             match claimed {
                 Ok(leases) => {
@@ -181,14 +184,7 @@ impl Shared {
         if draining.wait_for(|draining| !draining).await.is_err() {
             return Err(QueueError::Closed);
         }
-        let slots = loop {
-            let freed = self.freed.notified();
-            let free = self.free_slots();
-            if free > 0 {
-                break free;
-            }
-            freed.await;
-        };
+        let slots = self.slots.any_free().await;
         let claim = Claim {
             worker: self.options.name.clone(),
             hostname: self.options.hostname.clone(),
@@ -205,10 +201,8 @@ impl Shared {
     }
 
     fn begin(self: &Arc<Self>, lease: Lease, tasks: &mut JoinSet<()>) {
-        let (revoke, revoked) = watch::channel(None);
-        self.running().insert(lease.token, revoke);
-        self.report_slots();
-        tasks.spawn(attempt::run(Arc::clone(self), lease, revoked));
+        let (slot, revoked) = self.slots.take(lease.token);
+        tasks.spawn(attempt::run(Arc::clone(self), lease, slot, revoked));
     }
 
     /// Lets running units end; gives back those that take too long.
@@ -220,7 +214,7 @@ impl Shared {
         {
             return;
         }
-        let unfinished: Vec<LeaseToken> = self.running().keys().copied().collect();
+        let unfinished = self.slots.leases();
         tasks.shutdown().await;
         warn!(
             worker = self.options.name,
@@ -230,34 +224,5 @@ impl Shared {
         if let Err(error) = self.queue.give_back(unfinished).await {
             warn!(worker = self.options.name, %error, "cannot give jobs back; they restart when their lease ends");
         }
-    }
-
-    fn running(&self) -> MutexGuard<'_, HashMap<LeaseToken, watch::Sender<Option<Revoked>>>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn free_slots(&self) -> u32 {
-        let used = u32::try_from(self.running().len()).unwrap_or(u32::MAX);
-        self.options.slots.saturating_sub(used)
-    }
-
-    fn report_slots(&self) {
-        let free = self.free_slots();
-        self.observer
-            .slots(&self.options.name, self.options.slots - free, free);
-    }
-}
-
-/// A taken slot; free again when dropped, however the attempt ended.
-struct Slot {
-    shared: Arc<Shared>,
-    token: LeaseToken,
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.shared.running().remove(&self.token);
-        self.shared.report_slots();
-        self.shared.freed.notify_one();
     }
 }
