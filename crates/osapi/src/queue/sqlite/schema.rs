@@ -197,9 +197,11 @@ fn quick_check(conn: &Connection, path: &Path) -> Result<(), QueueError> {
     if verdict == "ok" {
         return Ok(());
     }
+    // A heading, then the finding; told in one line.
+    let finding = verdict.lines().last().unwrap_or_default().trim_end();
     Err(QueueError::Corrupt {
         place: path.display().to_string(),
-        reason: verdict,
+        reason: format!("it is damaged: {finding}"),
     })
 }
 
