@@ -5,6 +5,7 @@
 mod api;
 mod cli;
 mod config;
+mod faults;
 mod hostile;
 mod life;
 mod metrics;

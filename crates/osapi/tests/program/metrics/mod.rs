@@ -4,7 +4,7 @@ mod attacked;
 mod documented;
 mod exposed;
 mod monitored;
-mod page;
+pub(crate) mod page;
 mod rows;
 mod switched;
 mod values;

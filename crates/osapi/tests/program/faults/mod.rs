@@ -1,0 +1,6 @@
+//! Processes that are killed, disks that are full, files that are broken.
+
+mod disk;
+mod killed;
+mod refused;
+mod stopped;
