@@ -2,7 +2,9 @@
 //!
 //! Collecting and encoding run on a blocking thread, one page at a time. Requests that arrive while
 //! a page is being made share the next one, which begins after they came: they wait a little, but
-//! never see numbers older than their request, and a thousand of them cost two pages.
+//! never see numbers older than their request, and a thousand of them cost two pages. Between pages
+//! there is a rest as long as the last one took, so that a flood of requests costs half a core; and
+//! only so many pages may be on their way to clients, so that slow readers cost bounded memory.
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -11,17 +13,20 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
+use futures_util::{FutureExt as _, TryFutureExt as _};
 use meterline_exposition::{
     DropReason, Families, TEXT_CONTENT_TYPE, Translator, encode_json, encode_text,
 };
 use meterline_sdk::MeterProvider;
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Pages' memory kept for the next page.
 const KEPT_BUFFERS: usize = 2;
+
+/// The longest rest between two pages.
+const LONGEST_REST: Duration = Duration::from_millis(100);
 
 /// What a section of the JSON page, such as `database`, says when asked.
 pub(crate) type Section = Box<dyn Fn() -> serde_json::Value + Send + Sync>;
@@ -45,8 +50,6 @@ impl PageFormat {
 /// Why there is no page. Each means: come back later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoPage {
-    #[error("too many scrapes at once")]
-    Busy,
     #[error("the page was not ready in time")]
     TimedOut,
     #[error("making the page failed")]
@@ -58,7 +61,8 @@ pub(crate) struct Scraper {
     provider: MeterProvider,
     translator: Mutex<Translator>,
     sections: Vec<(String, Section)>,
-    places: Semaphore,
+    /// For pages that are being made or not yet sent to their last byte.
+    places: Arc<Semaphore>,
     /// Held by the page being made.
     turn: Arc<Semaphore>,
     /// The pages whose making has not begun.
@@ -80,7 +84,7 @@ pub(crate) struct Made {
 
 /// Limits and contents of a [`Scraper`].
 pub(crate) struct ScraperOptions {
-    /// How many requests may wait for a page at once.
+    /// How many pages may be on their way to clients.
     pub(crate) most_at_once: usize,
     /// How long a request may wait, unless it asks for less.
     pub(crate) longest: Duration,
@@ -99,7 +103,7 @@ impl Scraper {
             provider,
             translator: Mutex::new(translator),
             sections: options.sections,
-            places: Semaphore::new(options.most_at_once),
+            places: Arc::new(Semaphore::new(options.most_at_once)),
             turn: Arc::new(Semaphore::new(1)),
             next: Mutex::default(),
             buffers: Arc::default(),
@@ -115,7 +119,6 @@ impl Scraper {
         format: PageFormat,
         patience: Option<Duration>,
     ) -> Result<Bytes, NoPage> {
-        let _place = self.places.try_acquire().map_err(|_| NoPage::Busy)?;
         let patience = patience.map_or(self.longest, |asked| asked.min(self.longest));
         let page = self.next_page(format);
         tokio::time::timeout(patience, page)
@@ -133,34 +136,47 @@ impl Scraper {
 
     fn next_page(self: &Arc<Self>, format: PageFormat) -> SharedPage {
         let mut next = self.next.lock();
-        let start = || {
-            let scraper = Arc::clone(self);
-            // A task of its own: it goes on when the request that began it goes away.
-            let page = tokio::spawn(async move { scraper.make_in_turn(format).await });
-            page.map(|joined| joined.unwrap_or(Err(NoPage::Failed)))
-                .boxed()
-                .shared()
-        };
-        next.entry(format).or_insert_with(start).clone()
+        if let Some(page) = next.get(&format)
+            // One that failed before its turn, because its runtime ended, would stay for ever.
+            && !matches!(page.peek(), Some(Err(_)))
+        {
+            return page.clone();
+        }
+        let scraper = Arc::clone(self);
+        // A task of its own: it goes on when the request that began it goes away.
+        let task = tokio::spawn(async move { scraper.make_in_turn(format).await });
+        let page = task
+            .map(|joined| joined.unwrap_or(Err(NoPage::Failed)))
+            .boxed()
+            .shared();
+        next.insert(format, page.clone());
+        page
     }
 
     async fn make_in_turn(self: Arc<Self>, format: PageFormat) -> Result<Bytes, NoPage> {
-        let turn = Arc::clone(&self.turn)
-            .acquire_owned()
-            .await
-            .map_err(|_| NoPage::Failed)?;
+        let acquire = |of: &Arc<Semaphore>| {
+            Arc::clone(of)
+                .acquire_owned()
+                .map_err(|_closed| NoPage::Failed)
+        };
+        let turn = acquire(&self.turn).await?;
+        let place = acquire(&self.places).await?;
         // Whoever comes from now on wants numbers newer than these.
         self.next.lock().remove(&format);
-        let make = move || {
-            let _turn = turn;
-            self.make(format)
-        };
-        tokio::task::spawn_blocking(make)
-            .await
-            .unwrap_or(Err(NoPage::Failed))
+        let made = tokio::task::spawn_blocking(move || self.make(format, place)).await;
+        let (page, took) = made.unwrap_or((Err(NoPage::Failed), Duration::ZERO));
+        tokio::spawn(async move {
+            tokio::time::sleep(took.min(LONGEST_REST)).await;
+            drop(turn);
+        });
+        page
     }
 
-    fn make(&self, format: PageFormat) -> Result<Bytes, NoPage> {
+    fn make(
+        &self,
+        format: PageFormat,
+        place: OwnedSemaphorePermit,
+    ) -> (Result<Bytes, NoPage>, Duration) {
         let began = Instant::now();
         let snapshot = self.provider.collect();
         let mut translator = self.translator.lock();
@@ -180,15 +196,18 @@ impl Scraper {
             took: began.elapsed(),
             bytes: page.len(),
         };
+        let buffers = Arc::clone(&self.buffers);
         let page = Bytes::from_owner(Pooled {
             page,
-            buffers: Arc::clone(&self.buffers),
+            buffers,
+            _place: place,
         });
         (self.made)(made);
-        written.map(|()| page).map_err(|error| {
+        let page = written.map(|()| page).map_err(|error| {
             tracing::error!(%error, "the metrics page could not be written");
             NoPage::Failed
-        })
+        });
+        (page, made.took)
     }
 
     fn write_json(&self, families: &Families<'_>, page: &mut Vec<u8>) -> std::io::Result<()> {
@@ -219,6 +238,7 @@ impl Buffers {
 struct Pooled {
     page: Vec<u8>,
     buffers: Arc<Buffers>,
+    _place: OwnedSemaphorePermit,
 }
 
 impl AsRef<[u8]> for Pooled {

@@ -1,27 +1,34 @@
 //! A server that carries a router: bounded connections, bounded waiting, an orderly end.
 //!
-//! What `metrics.listen` is served with; a program may serve its own routes with it too.
+//! What `metrics.listen` is served with; a program may serve its own routes with it too. It speaks
+//! HTTP/1: without TLS hardly anyone speaks HTTP/2, whose flow control would let a client that does
+//! not read hold any number of answers for as long as it likes.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use axum::body::Body;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
 use crate::config::ListenAddr;
 
 /// How long a client may take for the head of a request, or be silent between two of them.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client may take to read what it was sent.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The most bytes a request's head may have.
+const MAX_HEAD: usize = 64 << 10;
 /// How long requests may take to end once the server closes.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most connections at a time, however many files the process may open.
@@ -146,42 +153,18 @@ async fn carry(stream: TcpStream, router: Router, watcher: Watcher, permit: Owne
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY");
     }
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
+    let mut stream = Box::pin(TimeoutStream::new(stream));
+    stream
+        .as_mut()
+        .set_write_timeout_pinned(Some(WRITE_TIMEOUT));
+    let router =
+        router.map_request(|request: http::Request<hyper::body::Incoming>| request.map(Body::new));
+    let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(64 << 10);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(100)
-        .max_header_list_size(64 << 10)
-        .keep_alive_interval(HEAD_TIMEOUT)
-        .keep_alive_timeout(HEAD_TIMEOUT);
-
-    // Before hyper knows which HTTP is spoken, its own timeouts don't run.
-    let spoken = Arc::new(AtomicBool::new(false));
-    let heard = Arc::clone(&spoken);
-    let service = router.map_request(move |request: http::Request<hyper::body::Incoming>| {
-        heard.store(true, Ordering::Relaxed);
-        request.map(axum::body::Body::new)
-    });
-    let connection = builder
-        .serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service))
-        .into_owned();
-    let connection = watcher.watch(connection);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = tokio::time::sleep(HEAD_TIMEOUT) => {
-            if !spoken.load(Ordering::Relaxed) {
-                return;
-            }
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "connection ended");
     }
     drop(permit);

@@ -50,7 +50,7 @@ pub struct MetricsConfig {
     /// Whether OpenMetrics text carries `_created` lines.
     #[serde(deserialize_with = "values::switch")]
     pub created_timestamps: bool,
-    /// Scrapes encoded at the same time.
+    /// Pages that may be on their way to scrapers at once; each is made by itself.
     #[serde(deserialize_with = "values::whole::<_, _, 1, 1024>")]
     pub max_concurrent_scrapes: usize,
     /// How long one scrape may take; the scraper's own header wins when shorter.
