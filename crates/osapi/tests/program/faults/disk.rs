@@ -72,6 +72,9 @@ async fn a_full_disk_refuses_jobs_and_loses_none() {
     });
     let inside = seen_from_here(&server, dir.path());
     let mut acknowledged = batch(&server).await.unwrap();
+    // One that runs meanwhile, and ends when its end cannot be written down.
+    let running = server.submit("sleep", json!({"seconds": 1})).await;
+    server.wait(&running, &["processing"]).await;
 
     // Take what is left, then submit until what SQLite had set aside is used up, too.
     let mut filler = File::create(inside.join("filler")).unwrap();
@@ -103,7 +106,7 @@ async fn a_full_disk_refuses_jobs_and_loses_none() {
     let (_, page) = server.get("/job").await;
     assert_eq!(
         listed(&page),
-        acknowledged.len() as u64,
+        acknowledged.len() as u64 + 1,
         "nothing half done"
     );
     assert!(
@@ -112,6 +115,12 @@ async fn a_full_disk_refuses_jobs_and_loses_none() {
             .families
             .contains_key("osapi_component_up")
     );
+
+    until("the attempt has ended", async || {
+        let page = crate::metrics::page::scrape(&server).await;
+        (page.sum("osapi_jobs_active", &[]) == 0.0).then_some(())
+    })
+    .await;
 
     fs::remove_file(inside.join("filler")).unwrap();
     until("it goes on", async || {
@@ -127,7 +136,9 @@ async fn a_full_disk_refuses_jobs_and_loses_none() {
     })
     .await;
     let (_, page) = server.get("/job").await;
-    assert_eq!(listed(&page), acknowledged.len() as u64 + 1);
+    assert_eq!(listed(&page), acknowledged.len() as u64 + 2);
+    let record = server.wait(&running, &["completed"]).await;
+    assert_eq!(record["attempts"], 1, "its result was kept: {record}");
     for id in acknowledged.iter().step_by(97) {
         assert_eq!(
             server.get(&format!("/job/{id}")).await.1["status"],

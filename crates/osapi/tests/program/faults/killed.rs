@@ -11,7 +11,8 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::support::{self, Server, client, start, until, worker};
+use crate::metrics::page::{Implied, scrape};
+use crate::support::{self, DEADLINE, Server, client, start, until, worker};
 
 const ROUNDS: usize = 3;
 /// Jobs to be acknowledged between two kills.
@@ -250,4 +251,40 @@ async fn the_job_of_a_killed_worker_runs_again_within_the_lease_and_five_seconds
         .await
         .unwrap();
     assert_eq!(deleted.status(), 204);
+}
+
+#[tokio::test]
+async fn the_last_attempt_of_a_killed_worker_is_counted_as_a_failure() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = ["debug=true", "queue.lease=1s", "queue.max_attempts=1"].map(|key| ["--set", key]);
+    let args = args.concat();
+    let api = support::api(dir.path(), &args);
+    let mut victim = worker(dir.path(), "victim", &args);
+    let id = api.submit("sleep", json!({"seconds": 600})).await;
+    api.wait(&id, &["processing"]).await;
+    victim.kill();
+    api.wait(&id, &["failed"]).await;
+    let expected: [Implied; 8] = [
+        ("osapi_jobs_created_total", &[], 1.0),
+        ("osapi_jobs_rescued_total", &[("operation", "sleep")], 1.0),
+        ("osapi_jobs_completed_total", &[("status", "failed")], 1.0),
+        ("osapi_jobs_completed_total", &[], 1.0),
+        ("osapi_jobs_queued", &[("state", "dlq")], 1.0),
+        ("osapi_jobs_queued", &[], 1.0),
+        ("osapi_workers_connected", &[("state", "lost")], 1.0),
+        ("osapi_workers_connected", &[], 1.0),
+    ];
+    let mut last = Vec::new();
+    let since = Instant::now();
+    while since.elapsed() < DEADLINE {
+        let page = scrape(&api).await;
+        last = expected
+            .map(|(name, labels, _)| page.sum(name, labels))
+            .to_vec();
+        if last == expected.map(|(_, _, value)| value) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{last:?}, not {expected:?}");
 }

@@ -8,6 +8,9 @@ use crate::support::Server;
 
 pub(crate) type Labels = BTreeMap<String, String>;
 
+/// A name, labels a sample must have, and the sum of the samples that do.
+pub(crate) type Implied = (&'static str, &'static [(&'static str, &'static str)], f64);
+
 /// A page by family name.
 pub(crate) struct Page {
     pub(crate) families: BTreeMap<String, Family>,

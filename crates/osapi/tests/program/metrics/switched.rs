@@ -9,6 +9,7 @@ use procfs::process::{FDTarget, Process};
 use reqwest::Method;
 use serde_json::json;
 
+use super::page::scrape;
 use crate::support::{self, DEADLINE, Server, client, osapi, output, read, start, stderr, up};
 
 /// How many TCP sockets a process listens on.
@@ -179,4 +180,19 @@ fn a_metrics_port_in_use_leaves_nothing_behind() {
         &listen,
     ];
     start(&args, &data);
+}
+
+#[tokio::test]
+async fn a_namespace_renames_what_is_osapis_own_and_nothing_else() {
+    let server = up(&["--set", "telemetry.metrics.namespace=shop"]);
+    let id = server.submit("sleep", json!({"seconds": 0})).await;
+    server.wait(&id, &["completed"]).await;
+    let page = scrape(&server).await;
+    let begin = |prefix: &str| {
+        let names = page.families.keys();
+        names.filter(|name| name.starts_with(prefix)).count()
+    };
+    assert_eq!(begin("osapi"), 0);
+    assert!(begin("shop_job") >= 5 && begin("http_server_") == 5 && begin("process_") == 7);
+    assert_eq!(page.sum("shop_jobs_created_total", &[]), 1.0);
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::page::{Labels, Page, scrape};
+use super::page::{Implied, Labels, Page, scrape};
 use crate::support::{Server, job, read, until, up};
 
 /// Submits a `sleep` and waits for its end.
@@ -94,14 +94,11 @@ async fn script(server: &Server) {
     for_host(server, "nobody").await;
 }
 
-/// Labels a sample must have.
-type Matching = &'static [(&'static str, &'static str)];
-
 const SLEEP: (&str, &str) = ("operation", "sleep");
 
 /// What the script implies.
 #[rustfmt::skip]
-const IMPLIED: &[(&str, Matching, f64)] = &[
+const IMPLIED: &[Implied] = &[
     ("osapi_jobs_created_total", &[SLEEP], 12.0),
     ("osapi_jobs_created_total", &[("operation", "node.hostname.get")], 1.0),
     ("osapi_jobs_completed_total", &[SLEEP, ("status", "completed")], 7.0),
