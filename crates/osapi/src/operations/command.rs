@@ -1,13 +1,22 @@
 //! `command.exec`: runs an allow-listed program, without a shell.
+//!
+//! The program leads a process group of its own. What is left of the group when the program exits,
+//! runs out of time or is cancelled is killed, so a command's children end with it. A child that
+//! makes itself a session or group of its own (`setsid`) escapes that and runs on; its output is
+//! not waited for. A program meant to leave a service behind should ask the service manager.
 
+use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use futures_util::FutureExt;
+use futures_util::future::FusedFuture;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Context, Failure, LONGEST, Operation};
 
@@ -16,6 +25,9 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 /// Bytes kept of each output stream; the rest is read and thrown away.
 const OUTPUT_LIMIT: usize = 64 * 1024;
+
+/// How long output may still take to arrive once the program is gone.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Limits on the command line, well below the kernel's.
 const MAX_ARGS: usize = 256;
@@ -89,23 +101,14 @@ impl Operation for Exec {
         let child = spawn(&input).map_err(|error| {
             Failure::permanent(format!("cannot start {}: {error}", input.program))
         })?;
-        let mut group = Group(child.id());
-        let ended = tokio::time::timeout(input.timeout, collect(child)).await;
-        let Ok(ended) = ended else {
-            let limit = humantime::format_duration(input.timeout);
-            return Err(Failure::passing(format!(
-                "{} was killed after {limit}",
-                input.program
-            )));
-        };
-        group.disarm();
-        let (status, stdout, stderr) =
-            ended.map_err(|error| Failure::passing(format!("lost {}: {error}", input.program)))?;
-        report(&input.program, status, &stdout, &stderr)
+        let ended = end(child, input.timeout)
+            .await
+            .map_err(|error| Failure::passing(format!("lost {}: {error}", input.program)))?;
+        report(&input, &ended)
     }
 }
 
-fn spawn(input: &Input) -> std::io::Result<Child> {
+fn spawn(input: &Input) -> io::Result<Child> {
     Command::new(&input.program)
         .args(&input.args)
         .env_clear()
@@ -120,73 +123,147 @@ fn spawn(input: &Input) -> std::io::Result<Child> {
         .spawn()
 }
 
-/// Kills everything the program started, unless it has ended by itself: also when the job is
-/// cancelled, which drops the future this lives in.
-struct Group(Option<u32>);
+/// How a command ended.
+struct Ended {
+    /// `None` if it had to be killed.
+    status: Option<ExitStatus>,
+    stdout: Captured,
+    stderr: Captured,
+}
 
-impl Group {
-    fn disarm(&mut self) {
-        self.0 = None;
+/// Waits for a command, at most so long, and ends what it left behind in its process group.
+async fn end(mut child: Child, limit: Duration) -> io::Result<Ended> {
+    let mut group = Group::of(&child);
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let (mut stdout, mut stderr) = (Captured::default(), Captured::default());
+    let in_time = {
+        let reading = async { tokio::try_join!(stdout.read(out), stderr.read(err)) }.fuse();
+        let exited = exited(&child).fuse();
+        tokio::pin!(reading, exited);
+        let both = async {
+            tokio::select! {
+                exited = &mut exited => exited,
+                read = &mut reading => {
+                    read?;
+                    exited.await
+                }
+            }
+        };
+        let in_time = tokio::time::timeout(limit, both).await;
+        group.kill();
+        // What the command wrote is in the pipes by now; who keeps them open is not of its group.
+        if !reading.is_terminated()
+            && let Ok(read) = tokio::time::timeout(GRACE, reading).await
+        {
+            read?;
+        }
+        in_time
+    };
+    let status = match in_time {
+        Ok(exited) => {
+            exited?;
+            Some(child.wait().await?)
+        }
+        // Killed; it is reaped when dropped.
+        Err(_) => None,
+    };
+    Ok(Ended {
+        status,
+        stdout,
+        stderr,
+    })
+}
+
+/// Waits until a child has exited, and leaves it unreaped: until then nobody else gets its number,
+/// nor that of its group.
+async fn exited(child: &Child) -> io::Result<()> {
+    let pid = pid(child).ok_or(io::ErrorKind::NotFound)?;
+    // From before the first look, so that no exit falls in between.
+    let mut changes = signal(SignalKind::child())?;
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+    loop {
+        if waitid(WaitId::Pid(pid), look)?.is_some() {
+            return Ok(());
+        }
+        changes.recv().await;
     }
 }
 
-impl Drop for Group {
-    fn drop(&mut self) {
-        let pid = self
-            .0
-            .and_then(|id| i32::try_from(id).ok())
-            .and_then(Pid::from_raw);
-        if let Some(pid) = pid {
-            // It may be gone already.
+fn pid(child: &Child) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(child.id()?).ok()?)
+}
+
+/// The process group of a child that is not reaped yet: killed once, at the latest when dropped,
+/// which is what cancelling the job does. Must be dropped before the child is.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        Self(pid(child))
+    }
+
+    fn kill(&mut self) {
+        if let Some(pid) = self.0.take() {
+            // Everybody in it may be gone already.
             let _ = kill_process_group(pid, Signal::KILL);
         }
     }
 }
 
-async fn collect(mut child: Child) -> std::io::Result<(ExitStatus, Captured, Captured)> {
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    tokio::try_join!(child.wait(), capture(stdout), capture(stderr))
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
 }
 
+/// The beginning of an output stream.
+#[derive(Default)]
 struct Captured {
     text: Vec<u8>,
-    truncated: bool,
+    /// Whether all of it was read.
+    ended: bool,
+    /// Whether some of what was read was thrown away.
+    cut: bool,
 }
 
-async fn capture(stream: Option<impl AsyncRead + Unpin>) -> std::io::Result<Captured> {
-    let mut captured = Captured {
-        text: Vec::new(),
-        truncated: false,
-    };
-    let Some(mut stream) = stream else {
-        return Ok(captured);
-    };
-    let mut buffer = [0; 8192];
-    loop {
-        let read = stream.read(&mut buffer).await?;
-        if read == 0 {
-            return Ok(captured);
+impl Captured {
+    /// Reads to the end. Dropping the future keeps what was read so far.
+    async fn read(&mut self, stream: Option<impl AsyncRead + Unpin>) -> io::Result<()> {
+        let Some(mut stream) = stream else {
+            return Ok(());
+        };
+        let mut buffer = [0; 8192];
+        loop {
+            let read = stream.read(&mut buffer).await?;
+            if read == 0 {
+                self.ended = true;
+                return Ok(());
+            }
+            let keep = read.min(OUTPUT_LIMIT - self.text.len());
+            self.text.extend_from_slice(&buffer[..keep]);
+            self.cut |= keep < read;
         }
-        let keep = read.min(OUTPUT_LIMIT - captured.text.len());
-        captured.text.extend_from_slice(&buffer[..keep]);
-        captured.truncated |= keep < read;
+    }
+
+    fn is_whole(&self) -> bool {
+        self.ended && !self.cut
     }
 }
 
-fn report(
-    program: &str,
-    status: ExitStatus,
-    stdout: &Captured,
-    stderr: &Captured,
-) -> Result<Value, Failure> {
+fn report(input: &Input, ended: &Ended) -> Result<Value, Failure> {
     let result = json!({
-        "exit_code": status.code(),
-        "stdout": String::from_utf8_lossy(&stdout.text),
-        "stderr": String::from_utf8_lossy(&stderr.text),
-        "truncated": stdout.truncated || stderr.truncated,
+        "exit_code": ended.status.and_then(|status| status.code()),
+        "stdout": String::from_utf8_lossy(&ended.stdout.text),
+        "stderr": String::from_utf8_lossy(&ended.stderr.text),
+        "truncated": !(ended.stdout.is_whole() && ended.stderr.is_whole()),
     });
-    if status.success() {
-        return Ok(result);
-    }
-    Err(Failure::passing(format!("{program} ended with {status}")).with_result(result))
+    let error = match ended.status {
+        Some(status) if status.success() => return Ok(result),
+        Some(status) => format!("{} ended with {status}", input.program),
+        None => {
+            let limit = humantime::format_duration(input.timeout);
+            format!("{} was killed after {limit}", input.program)
+        }
+    };
+    Err(Failure::passing(error).with_result(result))
 }

@@ -173,6 +173,47 @@ async fn command_output_is_limited_and_kept_on_failure() {
     assert_eq!(result["truncated"], true);
 }
 
+#[tokio::test]
+async fn command_ends_with_its_program_whoever_keeps_its_output_open() {
+    let dir = tempfile::TempDir::new().expect("a directory");
+    let escaped = dir.path().join("escaped");
+    let script = format!(
+        "setsid sh -c 'echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600' & \
+         while ! test -e {0}; do sleep 0.01; done; echo hi; exit $0",
+        escaped.display()
+    );
+    for exit_code in [0, 3] {
+        let data = json!({"program": "sh", "args": ["-c", script, exit_code.to_string()], "timeout": "1h"});
+        let ended = tokio::time::timeout(Duration::from_secs(30), run("command.exec", data));
+        let result = match ended.await.expect("does not wait for who escaped") {
+            Ok(result) => result,
+            Err(failure) => failure.result.expect("output"),
+        };
+        assert_eq!(result["exit_code"], exit_code, "{result}");
+        assert_eq!(result["stdout"], "hi\n");
+        assert_eq!(result["truncated"], true, "there may be more to come");
+        let escapee = std::fs::read_to_string(&escaped).expect("its id");
+        std::fs::remove_file(&escaped).expect("removed");
+        let killed = std::process::Command::new("kill")
+            .args(["-KILL", escapee.trim()])
+            .status();
+        assert!(
+            killed.expect("kill").success(),
+            "out of reach, as documented"
+        );
+    }
+}
+
+#[tokio::test]
+async fn command_takes_the_children_it_leaves_behind_with_it() {
+    let script = "sleep 600 & echo $!";
+    let data = json!({"program": "sh", "args": ["-c", script], "timeout": "1h"});
+    let ended = tokio::time::timeout(Duration::from_secs(30), run("command.exec", data));
+    let result = ended.await.expect("does not wait").expect("exits at once");
+    assert_eq!(result["truncated"], false, "nobody is left to write more");
+    until_gone(result["stdout"].as_str().expect("text").trim()).await;
+}
+
 /// Whether a process exists and is not just waiting to be reaped.
 fn runs(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -196,7 +237,7 @@ async fn command_timeout_and_cancellation_kill_the_whole_group() {
     for (name, timeout) in [("timeout", "300ms"), ("cancel", "1h")] {
         let file = dir.path().join(name);
         let script = format!(
-            "sleep 600 & echo $! > {0}.new; mv {0}.new {0}; wait",
+            "echo begun; sleep 600 & echo $! > {0}.new; mv {0}.new {0}; wait",
             file.display()
         );
         let data = json!({"program": "sh", "args": ["-c", script], "timeout": timeout});
@@ -215,6 +256,11 @@ async fn command_timeout_and_cancellation_kill_the_whole_group() {
         } else {
             let failure = job.await.expect("no panic").expect_err("too slow");
             assert!(failure.error.contains("killed after 300ms"), "{failure:?}");
+            let result = failure.result.expect("what it wrote until then");
+            assert_eq!(
+                (&result["exit_code"], &result["stdout"]),
+                (&Value::Null, &json!("begun\n"))
+            );
         }
         until_gone(std::fs::read_to_string(&file).expect("its id").trim()).await;
     }
