@@ -4,6 +4,7 @@
 //! written in Rust. The API checks a job against the registry before it accepts it, a worker runs it.
 
 mod command;
+mod input;
 mod network;
 mod node;
 mod registry;
@@ -54,7 +55,8 @@ pub trait Operation: Send + Sync + 'static {
     /// What jobs call it, such as `node.hostname.get`.
     const NAME: &'static str;
 
-    /// What it is given; unknown fields should be refused (`deny_unknown_fields`).
+    /// What it is given, always as a JSON object; unknown fields should be refused
+    /// (`deny_unknown_fields`).
     type Input: DeserializeOwned + Send;
 
     /// Checks what the type of the input cannot say.

@@ -1,15 +1,18 @@
 //! `network.*`: what the host can reach.
 
+use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
-use hickory_resolver::proto::rr::RecordType;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::rr::{Name, RecordType};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use surge_ping::{Client, Config, ICMP, PingIdentifier, PingSequence};
+use surge_ping::{Client, Config, ICMP, PingIdentifier, PingSequence, SurgeError};
 
-use super::{Context, Failure, Operation};
+use super::{Context, Failure, Operation, input};
 
 /// Longest wait for one answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -17,16 +20,13 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest a name lookup may take.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Longest name (RFC 1035 section 2.3.4).
-const MAX_NAME: usize = 253;
-
 pub(super) struct Ping;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PingInput {
     address: String,
-    #[serde(default = "one")]
+    #[serde(default = "one", deserialize_with = "input::whole::<_, _, 1, 10>")]
     count: u16,
 }
 
@@ -34,14 +34,22 @@ fn one() -> u16 {
     1
 }
 
+/// Checks that something can be looked up: labels of 1 to 63 bytes, 255 in all (RFC 1035 section
+/// 2.3.4), international ones as they are encoded (RFC 5891).
 fn check_name(field: &str, name: &str) -> Result<(), String> {
-    let fits = !name.is_empty()
-        && name.len() <= MAX_NAME
-        && !name.chars().any(|c| c.is_control() || c.is_whitespace());
-    if fits {
-        Ok(())
-    } else {
-        Err(format!("{field} is not a host name or address"))
+    let wrong = |reason: &str| Err(format!("{field} is not a host name or address: {reason}"));
+    if name.is_empty() {
+        return wrong("it is empty");
+    }
+    if name.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return wrong("it has spaces or control characters");
+    }
+    if name.parse::<IpAddr>().is_ok() {
+        return Ok(());
+    }
+    match Name::from_utf8(name) {
+        Ok(_) => Ok(()),
+        Err(error) => wrong(&error.to_string()),
     }
 }
 
@@ -50,12 +58,7 @@ impl Operation for Ping {
     type Input = PingInput;
 
     fn check(&self, input: &PingInput) -> Result<(), String> {
-        check_name("address", &input.address)?;
-        if (1..=10).contains(&input.count) {
-            Ok(())
-        } else {
-            Err("count must be between 1 and 10".to_owned())
-        }
+        check_name("address", &input.address)
     }
 
     async fn run(&self, input: PingInput, _: Context) -> Result<Value, Failure> {
@@ -74,6 +77,12 @@ impl Operation for Ping {
         for sequence in 0..input.count {
             match pinger.ping(PingSequence(sequence), &[0; 32]).await {
                 Ok((_, round_trip)) => round_trips.push(round_trip.as_secs_f64() * 1000.0),
+                // A firewall, or an address nobody may ping: the next packet fares no better.
+                Err(SurgeError::IOError(error)) if error.kind() == ErrorKind::PermissionDenied => {
+                    let error =
+                        format!("this host does not let the worker ping {address}: {error}");
+                    return Err(Failure::permanent(error));
+                }
                 Err(error) => last_error = error.to_string(),
             }
         }
@@ -97,20 +106,51 @@ async fn resolve(name: &str) -> Result<IpAddr, Failure> {
     if let Ok(address) = name.parse() {
         return Ok(address);
     }
-    let lookup = tokio::time::timeout(LOOKUP_TIMEOUT, tokio::net::lookup_host((name, 0))).await;
-    let mut found = match lookup {
-        Err(_) => return Err(Failure::passing(format!("looking up {name} took too long"))),
-        Ok(Err(error)) => return Err(Failure::passing(format!("cannot look up {name}: {error}"))),
-        Ok(Ok(found)) => found,
-    };
-    found
-        .next()
-        .map(|socket| socket.ip())
-        .ok_or_else(|| Failure::passing(format!("{name} has no address")))
+    let found = in_time(name, resolver()?.lookup_ip(name)).await?;
+    let first = found.iter().next();
+    first.ok_or_else(|| Failure::permanent(format!("{name} has no address")))
 }
 
-fn no_socket(error: &std::io::Error) -> Failure {
-    if error.kind() == std::io::ErrorKind::PermissionDenied {
+/// What the host is configured to ask, its hosts file included.
+fn resolver() -> Result<TokioResolver, Failure> {
+    TokioResolver::builder_tokio()
+        .and_then(hickory_resolver::ResolverBuilder::build)
+        .map_err(|error| {
+            Failure::passing(format!(
+                "cannot use the system's resolver configuration: {error}"
+            ))
+        })
+}
+
+/// Waits for the answer to a question about a name.
+async fn in_time<T>(
+    name: &str,
+    lookup: impl Future<Output = Result<T, NetError>>,
+) -> Result<T, Failure> {
+    match tokio::time::timeout(LOOKUP_TIMEOUT, lookup).await {
+        Err(_) => Err(Failure::passing(format!("looking up {name} took too long"))),
+        Ok(Err(error)) => Err(not_found(name, &error)),
+        Ok(Ok(found)) => Ok(found),
+    }
+}
+
+/// A server that says there is nothing will say so again; one that says nothing may yet.
+fn not_found(name: &str, error: &NetError) -> Failure {
+    let code = match error {
+        NetError::Dns(DnsError::NoRecordsFound(none)) => Some(none.response_code),
+        _ => None,
+    };
+    match code {
+        Some(ResponseCode::NXDomain) => Failure::permanent(format!("{name} does not exist")),
+        Some(ResponseCode::NoError) => {
+            Failure::permanent(format!("{name} has no record of this type"))
+        }
+        _ => Failure::passing(format!("cannot look up {name}: {error}")),
+    }
+}
+
+fn no_socket(error: &io::Error) -> Failure {
+    if error.kind() == ErrorKind::PermissionDenied {
         return Failure::permanent(
             "this host does not let the worker send ICMP: its group has to be in net.ipv4.ping_group_range",
         );
@@ -147,6 +187,17 @@ impl DnsInput {
             )
         })
     }
+
+    /// What to ask for: an address stands for its name in the reverse zones.
+    fn question(&self) -> Result<(Name, RecordType), String> {
+        let kind = self.record_type()?;
+        let name = match self.name.parse::<IpAddr>() {
+            Ok(address) if kind == RecordType::PTR => address.into(),
+            Ok(_) => return Err("name is an address, which only type PTR looks up".to_owned()),
+            Err(_) => Name::from_utf8(&self.name).map_err(|error| error.to_string())?,
+        };
+        Ok((name, kind))
+    }
 }
 
 impl Operation for Dns {
@@ -155,35 +206,12 @@ impl Operation for Dns {
 
     fn check(&self, input: &DnsInput) -> Result<(), String> {
         check_name("name", &input.name)?;
-        input.record_type().map(|_| ())
+        input.question().map(|_| ())
     }
 
     async fn run(&self, input: DnsInput, _: Context) -> Result<Value, Failure> {
-        let kind = input.record_type().map_err(Failure::permanent)?;
-        let resolver = TokioResolver::builder_tokio()
-            .and_then(hickory_resolver::ResolverBuilder::build)
-            .map_err(|error| {
-                Failure::passing(format!(
-                    "cannot use the system's resolver configuration: {error}"
-                ))
-            })?;
-        let lookup =
-            tokio::time::timeout(LOOKUP_TIMEOUT, resolver.lookup(input.name.as_str(), kind)).await;
-        let found = match lookup {
-            Err(_) => {
-                return Err(Failure::passing(format!(
-                    "looking up {} took too long",
-                    input.name
-                )));
-            }
-            Ok(Err(error)) => {
-                return Err(Failure::passing(format!(
-                    "cannot look up {}: {error}",
-                    input.name
-                )));
-            }
-            Ok(Ok(found)) => found,
-        };
+        let (name, kind) = input.question().map_err(Failure::permanent)?;
+        let found = in_time(&input.name, resolver()?.lookup(name, kind)).await?;
         let records: Vec<Value> = found
             .answers()
             .iter()

@@ -114,8 +114,17 @@ impl<O: Operation> Typed<O> {
             name: O::NAME,
             reason,
         };
-        let input: O::Input =
-            serde_json::from_value(data).map_err(|error| refuse(error.to_string()))?;
+        // A struct would also take a list, field by field.
+        if !data.is_object() {
+            return Err(refuse("data is not a JSON object such as {}".to_owned()));
+        }
+        let input: O::Input = serde_path_to_error::deserialize(data).map_err(|error| {
+            let path = error.path().to_string();
+            match path.as_str() {
+                "." => refuse(error.inner().to_string()),
+                _ => refuse(format!("{path}: {}", error.inner())),
+            }
+        })?;
         self.0.check(&input).map_err(refuse)?;
         Ok(input)
     }

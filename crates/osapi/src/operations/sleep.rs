@@ -5,33 +5,26 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Context, Failure, LONGEST, Operation};
+use super::{Context, Failure, Operation, input};
 
 pub(super) struct Sleep;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Input {
+    #[serde(deserialize_with = "input::seconds")]
     seconds: f64,
     /// So many attempts fail before one succeeds.
-    #[serde(default)]
+    #[serde(
+        default,
+        deserialize_with = "input::whole::<_, _, 0, { u32::MAX as u64 }>"
+    )]
     fail_attempts: u32,
 }
 
 impl Operation for Sleep {
     const NAME: &'static str = "sleep";
     type Input = Input;
-
-    fn check(&self, input: &Input) -> Result<(), String> {
-        match Duration::try_from_secs_f64(input.seconds) {
-            Ok(duration) if duration <= LONGEST => Ok(()),
-            _ => Err(format!(
-                "seconds is {}, it must be between 0 and {}",
-                input.seconds,
-                LONGEST.as_secs()
-            )),
-        }
-    }
 
     async fn run(&self, input: Input, context: Context) -> Result<Value, Failure> {
         let duration = Duration::try_from_secs_f64(input.seconds).unwrap_or_default();

@@ -1,0 +1,27 @@
+//! Readers for numbers in inputs, which say what is allowed when they refuse one.
+//!
+//! Unlike those of the configuration they take no text: JSON has numbers.
+
+use serde::de::{Deserialize, Deserializer, Error};
+use serde_json::Value;
+
+/// A whole number from `MIN` to `MAX`, both included.
+pub(super) fn whole<'de, D, T, const MIN: u64, const MAX: u64>(from: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: TryFrom<u64>,
+{
+    let given = Value::deserialize(from)?;
+    let number = given.as_u64().filter(|n| (MIN..=MAX).contains(n));
+    number
+        .and_then(|number| T::try_from(number).ok())
+        .ok_or_else(|| D::Error::custom(format!("expected a whole number from {MIN} to {MAX}")))
+}
+
+/// A number of seconds, up to the longest an operation may take.
+pub(super) fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    let longest = super::LONGEST.as_secs_f64();
+    let given = Value::deserialize(from)?;
+    let seconds = given.as_f64().filter(|s| (0.0..=longest).contains(s));
+    seconds.ok_or_else(|| D::Error::custom(format!("expected a number from 0 to {longest}")))
+}
