@@ -34,8 +34,9 @@ pub(super) async fn deadline(request: Request, next: Next) -> Result<Response, P
 /// Refuses requests a web page may have made: an API without tokens must not obey them.
 ///
 /// A page can make a browser send requests here in two ways. Rebinding its own name to a loopback
-/// address leaves that name in `Host`: 421. A request across origins carries the page's `Origin`:
-/// 403, unless it is the very origin the request goes to.
+/// address leaves that name in `Host`: 421. A request across origins carries the page's `Origin`, or,
+/// where that is left out (an image's address, say), `Sec-Fetch-Site`: 403, unless it is the very
+/// origin the request goes to, or the user typed the address. Whether the process lives is no secret.
 pub(super) async fn origin(
     State(state): State<ApiState>,
     request: Request,
@@ -51,7 +52,9 @@ pub(super) async fn origin(
             "this API answers to loopback names only, such as localhost and 127.0.0.1",
         ));
     }
-    if !same_origin(request.headers(), host.as_ref()) {
+    let from_here = same_origin(request.headers(), host.as_ref())
+        && (fetched_from_here(request.headers()) || request.uri().path() == "/health");
+    if !from_here {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,
             "requests from pages of another origin are refused",
@@ -112,6 +115,15 @@ fn same_origin(headers: &HeaderMap, host: Option<&Authority>) -> bool {
     })
 }
 
+/// What a browser says of the page behind a request (W3C Fetch Metadata, section 2.4); other clients
+/// say nothing.
+fn fetched_from_here(headers: &HeaderMap) -> bool {
+    headers
+        .get_all("sec-fetch-site")
+        .iter()
+        .all(|site| site == "same-origin" || site == "none")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,6 +149,18 @@ mod tests {
         ] {
             assert!(!is_loopback(name), "{name}");
         }
+    }
+
+    #[test]
+    fn fetches_of_other_sites_are_known() {
+        let check = |site: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("sec-fetch-site", http::HeaderValue::from_static(site));
+            fetched_from_here(&headers)
+        };
+        assert!(check("same-origin") && check("none"));
+        assert!(!check("cross-site") && !check("same-site") && !check(""));
+        assert!(fetched_from_here(&HeaderMap::new()), "not a browser");
     }
 
     #[test]

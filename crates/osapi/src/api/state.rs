@@ -1,14 +1,19 @@
 //! What handlers share.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::problem::Problem;
 use crate::config::ApiConfig;
 use crate::operations::{Refused, Registry};
 use crate::queue::{Operation, QueueStats, SharedQueue};
+
+/// Most streams of events at a time: each costs reads for as long as its job changes.
+const MAX_STREAMS: usize = 256;
 
 /// What handlers share; cheap to clone.
 #[derive(Clone)]
@@ -25,14 +30,17 @@ pub struct ApiState {
     pub max_body_bytes: usize,
     /// Whether only this machine can connect, so that every honest `Host` is a loopback name.
     pub loopback_only: bool,
+    /// Room for streams of events.
+    pub(super) streams: Arc<Semaphore>,
     /// When the process started serving.
     pub started: Instant,
 }
 
 impl ApiState {
-    /// The state of an API over a queue.
+    /// The state of an API over a queue, answering at `address` (`None` if nothing listens).
     pub fn new(
         config: &ApiConfig,
+        address: Option<SocketAddr>,
         queue: SharedQueue,
         operations: Arc<dyn OperationRules>,
         events: Arc<dyn JobEvents>,
@@ -44,7 +52,8 @@ impl ApiState {
             events,
             lifecycle,
             max_body_bytes: config.max_body_bytes,
-            loopback_only: config.listen.is_loopback(),
+            loopback_only: address.is_none_or(|address| address.ip().to_canonical().is_loopback()),
+            streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             started: Instant::now(),
         }
     }

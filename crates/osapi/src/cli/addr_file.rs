@@ -17,7 +17,9 @@ impl AddrFile {
         let path = dir.join("osapi.addr");
         let draft = dir.join(format!("osapi.addr.{}", std::process::id()));
         let content = format!("{address}\n");
-        let written = fs::File::create(&draft)
+        // One left behind by a process of the same number goes; a link is not followed.
+        let _ = fs::remove_file(&draft);
+        let written = fs::File::create_new(&draft)
             .and_then(|mut file| file.write_all(content.as_bytes()))
             .and_then(|()| fs::rename(&draft, &path));
         if let Err(error) = written {

@@ -9,6 +9,7 @@ mod client;
 mod config;
 mod job;
 mod logging;
+mod names;
 mod process;
 mod serve;
 mod signals;

@@ -6,6 +6,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Failure;
+use super::names::{Names, hostname};
 use crate::config::{Config, WorkerConfig};
 use crate::operations::Registry;
 use crate::queue::sqlite::{OnTransaction, SqliteQueue};
@@ -51,22 +52,23 @@ pub(super) struct Fleet {
     stop: CancellationToken,
     housekeeping: JoinSet<()>,
     housekeeping_stop: CancellationToken,
+    _names: Names,
 }
 
 impl Fleet {
-    /// Starts so many workers. Each registers by itself, so this does not wait for the queue.
+    /// Starts a worker of each name. Each registers by itself, so this does not wait for the queue.
     pub(super) fn start(
         config: &Config,
         queue: &SharedQueue,
         operations: &Arc<Registry>,
         observer: &Arc<dyn JobObserver>,
-        count: u16,
+        names: Names,
     ) -> Self {
         let (stop, housekeeping_stop) = (CancellationToken::new(), CancellationToken::new());
         let mut workers = JoinSet::new();
-        for number in 1..=count {
-            let options = worker_options(&config.worker, config.queue.lease, number);
-            let name = options.name.clone();
+        for name in names.iter() {
+            let options = worker_options(&config.worker, config.queue.lease, name);
+            let name = name.to_owned();
             let worker = Worker::new(
                 Arc::clone(queue),
                 Arc::clone(operations),
@@ -90,6 +92,7 @@ impl Fleet {
             stop,
             housekeeping,
             housekeeping_stop,
+            _names: names,
         }
     }
 
@@ -120,20 +123,10 @@ impl Fleet {
     }
 }
 
-/// The first worker has the configured name or the host's, further ones a number behind it.
-fn worker_options(config: &WorkerConfig, lease: std::time::Duration, number: u16) -> WorkerOptions {
-    let hostname = rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned();
-    let first = config.name.clone().unwrap_or_else(|| hostname.clone());
+fn worker_options(config: &WorkerConfig, lease: std::time::Duration, name: &str) -> WorkerOptions {
     WorkerOptions {
-        name: if number == 1 {
-            first
-        } else {
-            format!("{first}-{number}")
-        },
-        hostname,
+        name: name.to_owned(),
+        hostname: hostname(),
         labels: config.labels.clone(),
         slots: config.slots,
         drain_timeout: config.drain_timeout,

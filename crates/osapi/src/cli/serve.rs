@@ -1,16 +1,22 @@
 //! The commands that stay running: `up`, `api` and `worker`.
 //!
 //! Starting: listeners are bound and the queue is opened before anything is served, so that a
-//! failure leaves nothing behind. Ending: not ready and no new jobs; the workers finish what they
-//! have; streams and connections end, the scrape endpoint among them; the queue is closed.
+//! failure leaves nothing behind.
+//!
+//! Ending: not ready and no new jobs, while reads and scrapes are still answered; the workers finish
+//! what they have and give back what takes too long; streams and connections end; the queue is
+//! closed; a scrape endpoint of its own ends last. All of it by one deadline: the drain timeout and
+//! [`CLOSING`].
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Failure;
 use super::addr_file::AddrFile;
 use super::args::{ConfigArgs, Process, UpArgs};
+use super::names::Names;
 use super::process::Fleet;
 use super::signals::Signals;
 use super::{logging, process};
@@ -20,6 +26,9 @@ use crate::operations::Registry;
 use crate::queue::SharedQueue;
 use crate::telemetry::ProcessTelemetry;
 use meterline::server::Server;
+
+/// How long everything but draining may take when a process ends. Connections get 10 s of it.
+const CLOSING: Duration = Duration::from_secs(20);
 
 /// The layers of a process: its own defaults below what is configured.
 pub(super) fn sources(config: &ConfigArgs, process: Process, verbose: u8) -> Sources {
@@ -99,10 +108,25 @@ async fn live(process: Process, config: &Config, workers: u16) -> Result<(), Fai
             }
         }
     };
+    let drain = if workers > 0 {
+        config.worker.drain_timeout
+    } else {
+        Duration::ZERO
+    };
     tokio::select! {
-        () = running.stop() => ended,
+        stopped = by_deadline(running.stop(), drain.saturating_add(CLOSING)) => stopped.map_err(Failure::Other).and(ended),
         signal = signals.next() => Err(Failure::Other(format!("ended at once by a second {signal}"))),
     }
+}
+
+/// Lets a stop take so long and no longer.
+async fn by_deadline(stop: impl Future<Output = ()>, longest: Duration) -> Result<(), String> {
+    tokio::time::timeout(longest, stop).await.map_err(|_| {
+        let longest = humantime::format_duration(longest);
+        format!(
+            "not everything ended within {longest}; jobs not given back restart when their lease ends"
+        )
+    })
 }
 
 /// A process that is up.
@@ -128,6 +152,7 @@ impl Running {
         let exposing = process.exposing();
         let telemetry = ProcessTelemetry::start(config, exposing)?;
         let queue = process::open_queue(config, telemetry.on_transaction()).await?;
+        let names = Names::take(config, workers).map_err(Failure::Other)?;
         let address = server.as_ref().map(Server::address);
         let addr = match address {
             Some(address) if process != Process::Worker => {
@@ -148,6 +173,7 @@ impl Running {
         telemetry.watch(&queue, &lifecycle, exposing);
         let state = ApiState::new(
             &config.api,
+            address,
             Arc::clone(&queue),
             Arc::clone(&operations) as _,
             telemetry.events(),
@@ -162,7 +188,7 @@ impl Running {
         let closed = lifecycle.clone();
         let server = server
             .map(|server| tokio::spawn(async move { server.serve(router, closed.closed()).await }));
-        let fleet = Fleet::start(config, &queue, &operations, &telemetry.observer(), workers);
+        let fleet = Fleet::start(config, &queue, &operations, &telemetry.observer(), names);
         if let Some(address) = address {
             announce(process, config, address, &telemetry)?;
         }
@@ -225,5 +251,19 @@ fn announce(
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stop_that_hangs_ends_at_the_deadline() {
+        let hanging = by_deadline(std::future::pending(), Duration::from_millis(1)).await;
+        let said = hanging.expect_err("the deadline passed");
+        assert!(said.contains("within 1ms"), "{said}");
+        let orderly = by_deadline(std::future::ready(()), Duration::from_secs(60)).await;
+        assert!(orderly.is_ok());
     }
 }

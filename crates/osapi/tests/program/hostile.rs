@@ -261,3 +261,55 @@ async fn a_body_that_stops_coming_is_given_up() {
     assert_eq!(status(&answer), Some(408), "{answer}");
     assert!(answer.contains("application/problem+json"), "{answer}");
 }
+
+#[tokio::test]
+async fn streams_of_events_are_limited() {
+    let server = up(&[]);
+    let id = server.submit("sleep", json!({"seconds": 600})).await;
+    let path = format!("/job/{id}/events");
+    let mut open = Vec::new();
+    for _ in 0..256 {
+        let stream = server.request(Method::GET, &path).send().await.unwrap();
+        assert_eq!(stream.status(), 200);
+        open.push(stream);
+    }
+    let refused = server.request(Method::GET, &path).send().await.unwrap();
+    assert!(refused.headers().contains_key("retry-after"));
+    problem(refused, 503).await;
+    assert_eq!(
+        server.get(&format!("/job/{id}")).await.0,
+        200,
+        "only streams"
+    );
+
+    drop(open);
+    let since = std::time::Instant::now();
+    while server
+        .request(Method::GET, &path)
+        .send()
+        .await
+        .unwrap()
+        .status()
+        != 200
+    {
+        assert!(since.elapsed() < DEADLINE, "the room was not given back");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+/// A page's image or script carries no `Origin`, but the browser says where the page is from.
+#[tokio::test]
+async fn fetches_by_pages_of_other_sites_are_refused() {
+    let server = up(&[]);
+    let fetch = |path: &str, site: &str| {
+        let request = server.request(Method::GET, path);
+        request.header("sec-fetch-site", site).send()
+    };
+    for path in ["/job", "/metrics", "/health/status"] {
+        assert_eq!(fetch(path, "same-origin").await.unwrap().status(), 200);
+        assert_eq!(fetch(path, "none").await.unwrap().status(), 200);
+        problem(fetch(path, "cross-site").await.unwrap(), 403).await;
+        problem(fetch(path, "same-site").await.unwrap(), 403).await;
+    }
+    assert_eq!(fetch("/health", "cross-site").await.unwrap().status(), 200);
+}

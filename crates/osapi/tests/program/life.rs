@@ -74,6 +74,68 @@ async fn api_and_worker_share_the_file() {
     );
 }
 
+/// A scraper asks for the name it knows the host by.
+#[tokio::test]
+async fn a_worker_answers_to_the_names_of_where_it_listens() {
+    let dir = tempfile::tempdir().unwrap();
+    let anywhere = crate::support::worker(
+        dir.path(),
+        "w1",
+        &[
+            "--set",
+            "telemetry.metrics.listen=0.0.0.0:0",
+            "--set",
+            "api.insecure=true",
+        ],
+    );
+    let loopback = crate::support::worker(dir.path(), "w2", &[]);
+    for (worker, status) in [(&anywhere, 200), (&loopback, 421)] {
+        let url = format!("http://127.0.0.1:{}/health/ready", worker.address.port());
+        let request = crate::support::client()
+            .get(url)
+            .header("host", "node7.example.org:9091");
+        assert_eq!(request.send().await.unwrap().status(), status);
+    }
+}
+
+#[tokio::test]
+async fn a_second_worker_does_not_take_the_place_of_the_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let api = crate::support::api(dir.path(), &[]);
+    let mut first = crate::support::worker(dir.path(), "w", &[]);
+    let file = format!(
+        "queue.sqlite.path={}",
+        dir.path().join("queue.db").display()
+    );
+    let listen = "telemetry.metrics.listen=127.0.0.1:0";
+    let args = [
+        "worker",
+        "--set",
+        &file,
+        "--set",
+        listen,
+        "--set",
+        "worker.name=w",
+    ];
+    let refused = output(&args);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = stderr(&refused);
+    assert!(
+        said.contains("already running") && said.contains("worker.name"),
+        "{said}"
+    );
+    let id = api.submit("node.hostname.get", json!({})).await;
+    assert_eq!(api.wait(&id, &["completed", "failed"]).await["worker"], "w");
+
+    // One that was killed gives no notice, and its name is free all the same.
+    first.signal(Signal::KILL);
+    first.ended();
+    first = crate::support::worker(dir.path(), "w", &[]);
+    let id = api.submit("node.hostname.get", json!({})).await;
+    assert_eq!(api.wait(&id, &["completed", "failed"]).await["worker"], "w");
+    drop(first);
+}
+
 #[tokio::test]
 async fn a_signal_lets_running_jobs_finish() {
     let server = up(&[]);
