@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use meterline::config::values::{self, ListenAddr};
@@ -295,7 +295,8 @@ pub struct WorkerConfig {
     pub drain_timeout: Duration,
     /// Shown with the worker.
     pub labels: BTreeMap<String, String>,
-    /// Programs `command.exec` may run; none when empty.
+    /// Programs `command.exec` may run, by name or absolute path; none when empty.
+    #[serde(deserialize_with = "programs")]
     pub allow_commands: Vec<String>,
 }
 
@@ -323,6 +324,26 @@ fn worker_name<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::
         ));
     }
     Ok(Some(name))
+}
+
+/// A path relative to nothing in particular would allow another program than it seems to.
+fn programs<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    let programs = Vec::<String>::deserialize(from)?;
+    let fits = |program: &str| {
+        let path = Path::new(program);
+        let plain = path
+            .components()
+            .all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+        let name = path.file_name().is_some() && !program.ends_with('/');
+        name && plain && (path.is_absolute() || !program.contains('/')) && !program.contains('\0')
+    };
+    match programs.iter().find(|program| !fits(program)) {
+        Some(program) => Err(de::Error::custom(format!(
+            "{program:?} is neither the name of a program, such as uptime, nor an absolute path, \
+             such as /usr/bin/uptime"
+        ))),
+        None => Ok(programs),
+    }
 }
 
 /// Text that is never shown: not by `Debug`, not when serialized.

@@ -45,6 +45,42 @@ fn refused_values_name_the_place_and_what_is_allowed() {
             "letters, digits",
         ),
         (
+            "worker:\n  allow_commands: [uptime, bin/x]\n",
+            2,
+            "worker.allow_commands",
+            "\"bin/x\" is neither the name of a program",
+        ),
+        (
+            "worker:\n  allow_commands: [./x]\n",
+            2,
+            "worker.allow_commands",
+            "nor an absolute path",
+        ),
+        (
+            "worker:\n  allow_commands: [..]\n",
+            2,
+            "worker.allow_commands",
+            "nor an absolute path",
+        ),
+        (
+            "worker:\n  allow_commands: [/usr/../x]\n",
+            2,
+            "worker.allow_commands",
+            "nor an absolute path",
+        ),
+        (
+            "worker:\n  allow_commands: [/bin/]\n",
+            2,
+            "worker.allow_commands",
+            "nor an absolute path",
+        ),
+        (
+            "worker:\n  allow_commands: ['']\n",
+            2,
+            "worker.allow_commands",
+            "nor an absolute path",
+        ),
+        (
             "worker:\n  labels: [a]\n",
             2,
             "worker.labels",
