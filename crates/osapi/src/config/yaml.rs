@@ -1,10 +1,14 @@
 //! A YAML document as a tree whose nodes know their lines.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
-use serde_saphyr::{Options, Spanned};
+use serde_saphyr::budget::BudgetBreach;
+use serde_saphyr::{
+    Error as SyntaxProblem, MessageFormatter, Options, Spanned, UserMessageFormatter,
+};
 
 /// A node of a YAML document.
 pub(super) enum Node {
@@ -43,13 +47,61 @@ pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
     match serde_saphyr::from_str_with_options::<Option<Node>>(text, options) {
         Ok(node) => Ok(node.unwrap_or(Node::Map(Vec::new()))),
         Err(error) => {
-            let plain = error.without_snippet();
-            let message = plain.to_string();
+            let message = error.without_snippet().render_with_formatter(&Wording);
             Err(SyntaxError {
                 line: error.location().map_or(1, |at| at.line()),
                 message: message.lines().next().unwrap_or_default().to_owned(),
             })
         }
+    }
+}
+
+/// The parser's errors for people who write configuration, not programs.
+struct Wording;
+
+impl MessageFormatter for Wording {
+    fn format_message<'a>(&self, error: &'a SyntaxProblem) -> Cow<'a, str> {
+        let plain = match error {
+            SyntaxProblem::MultipleDocuments { .. } => {
+                "there is a second document; a configuration is one"
+            }
+            SyntaxProblem::DuplicateMappingKey { key: Some(key), .. } => {
+                return format!("`{key}` stands here twice").into();
+            }
+            SyntaxProblem::DuplicateMappingKey { .. } => "a key stands here twice",
+            SyntaxProblem::Budget { breach, .. } => return too_much(breach).into(),
+            SyntaxProblem::AliasReplayCounterOverflow { .. }
+            | SyntaxProblem::AliasReplayLimitExceeded { .. }
+            | SyntaxProblem::AliasExpansionLimitExceeded { .. }
+            | SyntaxProblem::AliasReplayStackDepthExceeded { .. } => "too many aliases (`*name`)",
+            SyntaxProblem::RecursiveReferencesRequireWeakTypes { .. } => {
+                "an alias (`*name`) stands within what it refers to"
+            }
+            SyntaxProblem::UnknownAnchor { .. } => {
+                "an alias (`*name`) without an anchor (`&name`) before it"
+            }
+            SyntaxProblem::MergeValueNotMapOrSeqOfMaps { .. } => "`<<` takes a mapping",
+            SyntaxProblem::NullIntoString { .. } => "expected text instead of null",
+            SyntaxProblem::Unexpected { .. } => "a key has to be text",
+            SyntaxProblem::NonFiniteFloat { value, .. } => {
+                return format!("{value} is not a finite number").into();
+            }
+            other => return UserMessageFormatter.format_message(other),
+        };
+        plain.into()
+    }
+}
+
+/// Which of the parser's limits a document goes beyond.
+fn too_much(breach: &BudgetBreach) -> &'static str {
+    match breach {
+        BudgetBreach::Depth { .. } => "nested too deeply for a configuration",
+        BudgetBreach::Aliases { .. }
+        | BudgetBreach::Anchors { .. }
+        | BudgetBreach::AliasAnchorRatio { .. } => "too many aliases (`*name`)",
+        BudgetBreach::Documents { .. } => "there is more than one document",
+        BudgetBreach::SequenceUnbalanced => "a list or mapping is not closed",
+        _ => "too large for a configuration",
     }
 }
 

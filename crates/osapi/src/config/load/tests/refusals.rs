@@ -319,18 +319,18 @@ fn files_that_are_not_configuration() {
     let error = missing.load().unwrap_err().to_string();
     assert!(error.starts_with("cannot read the configuration file /nonexistent/osapi.yaml: "));
 
-    for (text, line) in [
-        ("worker: [unclosed\n", 1..=3),
-        ("debug: true\ndebug: false\n", 2..=2),
-        ("debug: true\n  bad: indent\n", 1..=2),
-    ] {
-        let error = from_yaml(text).expect_err(text);
-        let ConfigError::Syntax { line: at, .. } = &error else {
-            panic!("{text}: {error}");
-        };
-        assert!(line.contains(at), "{error}");
-        assert_eq!(error.to_string().lines().count(), 1, "{error}");
-    }
+    assert_eq!(
+        from_yaml("").unwrap().config,
+        crate::config::Config::default()
+    );
+    assert_eq!(
+        from_yaml("# nothing\n").unwrap().config,
+        crate::config::Config::default()
+    );
+}
+
+#[test]
+fn files_that_are_not_yaml_are_refused_in_an_operators_words() {
     let bomb = format!(
         "a: &a [{}]\nb: &b [{}]\nc: &c [{}]\nd: &d [{}]\ne: &e [{}]\nf: [{}]\n",
         "x,".repeat(50),
@@ -340,16 +340,47 @@ fn files_that_are_not_configuration() {
         "*d,".repeat(50),
         "*e,".repeat(50)
     );
-    assert!(
-        from_yaml(&bomb).is_err(),
-        "aliases do not multiply without bound"
-    );
-    assert_eq!(
-        from_yaml("").unwrap().config,
-        crate::config::Config::default()
-    );
-    assert_eq!(
-        from_yaml("# nothing\n").unwrap().config,
-        crate::config::Config::default()
-    );
+    let many = format!("a: [{}]\n", "x,".repeat(300_000));
+    let deep = format!("a: {}{}\n", "[".repeat(100), "]".repeat(100));
+    let deeper = format!("a: {}\n", "[".repeat(5_000));
+    for (text, line, said) in [
+        ("worker: [unclosed\n", 1, "unclosed bracket"),
+        (
+            "debug: true\ndebug: false\n",
+            2,
+            "`debug` stands here twice",
+        ),
+        ("debug: true\n---\ndebug: true\n", 3, "a second document"),
+        (
+            "debug: true\n  bad: indent\n",
+            2,
+            "mapping values are not allowed",
+        ),
+        ("worker:\n\tslots: 1\n", 2, "tabs"),
+        ("debug: *other\n", 1, "without an anchor"),
+        ("queue: &a\n  retry: *a\n", 2, "within what it refers to"),
+        ("worker:\n  <<: 5\n", 2, "`<<` takes a mapping"),
+        ("null: 1\n", 1, "expected text"),
+        ("? [a]\n: 1\n", 1, "a key has to be text"),
+        ("debug: .nan\n", 1, "not a finite number"),
+        (&bomb, 4, "too large"),
+        (&many, 1, "too large"),
+        (&deep, 1, "nested too deeply"),
+        (&deeper, 1, "recursion limit"),
+    ] {
+        let short: String = text.chars().take(40).collect();
+        let error = from_yaml(text).expect_err(&short);
+        let ConfigError::Syntax { line: at, .. } = &error else {
+            panic!("{short}: {error}");
+        };
+        assert_eq!(*at, line, "{error}");
+        let error = error.to_string();
+        assert!(error.contains(said), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+        for advice in [
+            "from_str", "Options", "Option<", "{", "budget", "policy", "weak",
+        ] {
+            assert!(!error.contains(advice), "is for programmers: {error}");
+        }
+    }
 }
