@@ -1,6 +1,7 @@
 use std::cmp::Ordering;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::ops::Deref;
+use std::sync::LazyLock;
 
 use opentelemetry::{Array, KeyValue, Value};
 
@@ -28,10 +29,13 @@ impl Attributes {
     }
 
     /// The set under which everything beyond a cardinality limit is added up.
-    pub(crate) fn overflow() -> Self {
-        Self::new(&[KeyValue::new("otel.metric.overflow", true)])
+    pub(crate) fn overflow() -> &'static Self {
+        &OVERFLOW
     }
 }
+
+static OVERFLOW: LazyLock<Attributes> =
+    LazyLock::new(|| Attributes::new(&[KeyValue::new("otel.metric.overflow", true)]));
 
 impl Deref for Attributes {
     type Target = [KeyValue];
@@ -156,16 +160,33 @@ fn same_text(a: &str, b: &str) -> bool {
     std::ptr::eq(a, b) || a == b
 }
 
+/// Whether a key is given more than once, so that the list is not canonical in any order.
+pub(crate) fn has_duplicates(given: &[KeyValue]) -> bool {
+    given
+        .iter()
+        .enumerate()
+        .any(|(i, a)| given[..i].iter().any(|b| a.key == b.key))
+}
+
 /// A hash of an attribute list that does not depend on its order, so that none has to be sorted to
-/// be looked up. Values alone are hashed: within an instrument keys hardly vary, and equality is
-/// checked in full anyway.
+/// be looked up. Of the keys only length, first and last byte count: within an instrument they
+/// hardly vary, and equality is checked in full anyway.
 pub(crate) fn hash(hasher: &impl BuildHasher, attributes: &[KeyValue]) -> u64 {
     let hash_one = |attribute: &KeyValue| {
         let mut state = hasher.build_hasher();
+        state.write_u64(hint(attribute.key.as_str()));
         hash_value(&attribute.value, &mut state);
         state.finish()
     };
     attributes.iter().map(hash_one).fold(0, u64::wrapping_add)
+}
+
+fn hint(key: &str) -> u64 {
+    match key.as_bytes() {
+        [] => 0,
+        [only] => u64::from(*only),
+        [first, .., last] => (key.len() as u64) << 16 | u64::from(*first) << 8 | u64::from(*last),
+    }
 }
 
 fn hash_value(value: &Value, state: &mut impl Hasher) {
@@ -240,6 +261,12 @@ mod tests {
         assert_ne!(
             hash(&hasher, &one),
             hash(&hasher, &set(&[("a", 1), ("b", 3)]))
+        );
+        let swapped = set(&[("a", 2), ("b", 1)]);
+        assert_ne!(
+            hash(&hasher, &one),
+            hash(&hasher, &swapped),
+            "who has which value counts"
         );
     }
 }

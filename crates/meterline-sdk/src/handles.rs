@@ -6,6 +6,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, BoundSyncInstrument, SyncInstrument};
 
 use crate::Series;
+use crate::lookup::Found;
 use crate::number::Measure;
 use crate::observed::Observed;
 use crate::recorded::Recorded;
@@ -25,24 +26,53 @@ impl<M: Measure> SyncInstrument<M> for Recorder {
             return Box::new(BoundGauge {
                 stream,
                 attributes,
-                series: OnceLock::new(),
+                target: OnceLock::new(),
             });
         }
-        let series = stream.series(attributes, M::ZERO);
-        Box::new(Bound { stream, series })
+        let target = Target::of(stream.series(attributes, M::ZERO));
+        Box::new(Bound { stream, target })
+    }
+}
+
+/// Where a bound handle records.
+struct Target {
+    series: Arc<Series>,
+    overflows: bool,
+}
+
+impl Target {
+    fn of(found: Found) -> Self {
+        match found {
+            Found::Exact(series) => Self {
+                series,
+                overflows: false,
+            },
+            Found::Overflow(series) => Self {
+                series,
+                overflows: true,
+            },
+        }
+    }
+
+    #[inline]
+    fn record<M: Measure>(&self, value: M, stream: &Recorded) {
+        self.series.cell.record(value);
+        if self.overflows {
+            stream.count_overflow();
+        }
     }
 }
 
 /// A sum or a histogram with its series looked up already. Binding makes the series exist, at zero.
 struct Bound {
     stream: Arc<Recorded>,
-    series: Arc<Series>,
+    target: Target,
 }
 
 impl<M: Measure> BoundSyncInstrument<M> for Bound {
     fn measure(&self, value: M) {
         if self.stream.accepts(value) {
-            self.series.cell.record(value);
+            self.target.record(value, &self.stream);
         }
     }
 }
@@ -52,14 +82,14 @@ impl<M: Measure> BoundSyncInstrument<M> for Bound {
 struct BoundGauge {
     stream: Arc<Recorded>,
     attributes: Vec<KeyValue>,
-    series: OnceLock<Arc<Series>>,
+    target: OnceLock<Target>,
 }
 
 impl<M: Measure> BoundSyncInstrument<M> for BoundGauge {
     fn measure(&self, value: M) {
         if self.stream.accepts(value) {
-            let create = || self.stream.series(&self.attributes, value);
-            self.series.get_or_init(create).cell.record(value);
+            let create = || Target::of(self.stream.series(&self.attributes, value));
+            self.target.get_or_init(create).record(value, &self.stream);
         }
     }
 }

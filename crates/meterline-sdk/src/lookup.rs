@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::Series;
 
-/// How many series a thread remembers. A power of two.
+/// How many series a thread remembers, and so keeps in memory even if their provider is gone.
 const SLOTS: usize = 256;
 
 struct Slot {
@@ -63,7 +63,7 @@ pub(crate) fn with_series(wanted: Wanted<'_>, find: impl Fn() -> Found, record: 
         true
     });
     if !remembered.unwrap_or(false) {
-        // The thread is being torn down: its table is gone.
+        // The thread is being torn down, or a log subscriber records while a lookup logs.
         let (Found::Exact(series) | Found::Overflow(series)) = find();
         record(&series);
     }

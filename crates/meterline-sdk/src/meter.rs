@@ -76,6 +76,15 @@ impl Meter {
 
 fn warn_of_differences(first: &Instrument, again: &Instrument, meter: &str) {
     let name = &*first.descriptor.name;
+    if first.descriptor.name != again.descriptor.name {
+        let again = &*again.descriptor.name;
+        tracing::warn!(
+            name,
+            again,
+            meter,
+            "names that differ in case only are one instrument"
+        );
+    }
     if first.descriptor.description != again.descriptor.description {
         tracing::warn!(
             name,

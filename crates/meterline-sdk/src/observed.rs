@@ -34,6 +34,9 @@ struct State {
     listed: SeriesList,
     /// Whether a series came since `listed` was made.
     grown: bool,
+    /// How many series have taken a place under the limit in this collection. The one without
+    /// attributes and the overflow series take none.
+    placed: usize,
     /// When the collection before this one was; at first, when the instrument was created.
     since: SystemTime,
 }
@@ -47,6 +50,7 @@ impl Observed {
             series: BTreeMap::new(),
             listed: Arc::new([]),
             grown: false,
+            placed: 0,
             since: SystemTime::now(),
         };
         Self {
@@ -69,29 +73,30 @@ impl Observed {
         }
         let attributes = Attributes::new(attributes);
         let mut state = self.state.lock();
-        if let Some(observation) = state.series.get_mut(&attributes) {
-            observation.0 = Some(M::KIND.number(value.bits()));
-            return;
-        }
-        if attributes.is_empty() || state.series.len() < self.limit {
-            state.add(attributes, value);
+        let exempt = attributes.is_empty();
+        let overflows = attributes == *Attributes::overflow()
+            || !(exempt || state.is_placed(&attributes) || state.placed < self.limit);
+        if !overflows {
+            if !exempt && !state.is_placed(&attributes) {
+                state.placed += 1;
+            }
+            state.say(attributes, value);
             return;
         }
         let overflow = Attributes::overflow();
         let adds_up = matches!(self.instrument.aggregation, Aggregation::Sum { .. });
-        match state.series.get_mut(&overflow) {
-            Some(Observation(said)) => {
-                let before = said.filter(|_| adds_up).map_or(M::ZERO, M::from_number);
-                *said = Some(M::KIND.number(before.plus(value).bits()));
-            }
-            None => state.add(overflow, value),
-        }
+        let said = state
+            .series
+            .get(overflow)
+            .and_then(|observation| observation.0);
+        let before = said.filter(|_| adds_up).map_or(M::ZERO, M::from_number);
+        state.say(overflow.clone(), before.plus(value));
         drop(state);
         self.diagnostics.overflowed(&self.instrument);
     }
 
-    /// What was observed since the last call, which ends with this one.
-    pub(crate) fn collect(&self, now: SystemTime) -> (SeriesList, Data) {
+    /// What was observed in the collection that began then.
+    pub(crate) fn collect(&self, began: SystemTime) -> (SeriesList, Data) {
         let mut state = self.state.lock();
         let known = state.series.len();
         state
@@ -105,7 +110,8 @@ impl Observed {
                 .collect();
             state.grown = false;
         }
-        state.since = now;
+        state.since = began;
+        state.placed = 0;
         let values = state
             .series
             .values_mut()
@@ -125,10 +131,22 @@ impl Observed {
 }
 
 impl State {
-    fn add<M: Measure>(&mut self, attributes: Attributes, value: M) {
+    /// Whether a series was observed in this collection already.
+    fn is_placed(&self, attributes: &Attributes) -> bool {
+        self.series
+            .get(attributes)
+            .is_some_and(|observation| observation.0.is_some())
+    }
+
+    /// Takes a value, of a series that may be new.
+    fn say<M: Measure>(&mut self, attributes: Attributes, value: M) {
+        let said = Observation(Some(M::KIND.number(value.bits())));
+        if let Some(observation) = self.series.get_mut(&attributes) {
+            *observation = said;
+            return;
+        }
         let series = Arc::new(Series::with_cell(attributes, self.since, Cell::Elsewhere));
-        let observation = Observation(Some(M::KIND.number(value.bits())));
-        self.series.insert(ByAttributes(series), observation);
+        self.series.insert(ByAttributes(series), said);
         self.grown = true;
     }
 }

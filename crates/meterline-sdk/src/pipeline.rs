@@ -89,16 +89,17 @@ impl Pipeline {
     /// Runs the callbacks and reads everything.
     pub(crate) fn collect(&self) -> Snapshot {
         let _one_at_a_time = self.collecting.lock();
+        let began = SystemTime::now();
         self.run_callbacks();
-        let time = SystemTime::now();
         let mut scopes = self.scopes.lock().clone();
         scopes.sort_by(|a, b| cmp_scopes(&a.scope, &b.scope));
         let metrics = scopes
             .iter()
-            .flat_map(|scope| collect_scope(scope, time))
+            .flat_map(|scope| collect_scope(scope, began))
             .collect();
         Snapshot {
-            time,
+            // After the values, so that no series starts later.
+            time: SystemTime::now(),
             resource: Arc::clone(&self.resource),
             metrics,
         }
@@ -121,11 +122,11 @@ impl Pipeline {
     }
 }
 
-fn collect_scope(scope: &Scope, time: SystemTime) -> Vec<Metric> {
+fn collect_scope(scope: &Scope, began: SystemTime) -> Vec<Metric> {
     let mut streams = scope.streams.lock().clone();
     streams.sort_by(|a, b| a.instrument().in_order(b.instrument()));
     let metric = |stream: &Stream| {
-        let (series, data) = stream.collect(time);
+        let (series, data) = stream.collect(began);
         Metric {
             scope: Arc::clone(&scope.scope),
             descriptor: Arc::clone(&stream.instrument().descriptor),

@@ -57,7 +57,8 @@ impl MeterProvider {
 
     /// Runs the callbacks of observable instruments and reads all series; cumulative, sorted.
     ///
-    /// Collections run one at a time. Recording goes on meanwhile, and never waits.
+    /// Collections run one at a time; recording goes on meanwhile. A callback must not collect: it
+    /// would wait for itself.
     #[must_use]
     pub fn collect(&self) -> Snapshot {
         self.pipeline.collect()

@@ -86,11 +86,14 @@ impl Recorded {
             hash: self.hash(attributes),
             attributes,
         };
-        lookup::with_series(
-            wanted,
-            || self.find(wanted.hash, attributes, value),
-            |series| series.cell.record(value),
-        );
+        let find = || {
+            let found = self.find(wanted.hash, attributes, value);
+            if matches!(found, Found::Overflow(_)) {
+                self.count_overflow();
+            }
+            found
+        };
+        lookup::with_series(wanted, find, |series| series.cell.record(value));
     }
 
     /// Whether a value may be recorded; if not, it is counted as dropped, with the reason.
@@ -101,13 +104,16 @@ impl Recorded {
 
     /// The series that measurements with these attributes are recorded into. If it is new, a gauge
     /// begins as `first`, anything else at zero.
-    pub(crate) fn series<M: Measure>(&self, attributes: &[KeyValue], first: M) -> Arc<Series> {
+    pub(crate) fn series<M: Measure>(&self, attributes: &[KeyValue], first: M) -> Found {
         if attributes.is_empty() {
-            return Arc::clone(self.bare(first));
+            return Found::Exact(Arc::clone(self.bare(first)));
         }
-        match self.find(self.hash(attributes), attributes, first) {
-            Found::Exact(series) | Found::Overflow(series) => series,
-        }
+        self.find(self.hash(attributes), attributes, first)
+    }
+
+    /// Counts a measurement that goes to the overflow series.
+    pub(crate) fn count_overflow(&self) {
+        self.diagnostics.overflowed(&self.instrument);
     }
 
     #[inline]
@@ -118,7 +124,7 @@ impl Recorded {
 
     fn overflow<M: Measure>(&self, first: M) -> &Arc<Series> {
         self.overflow
-            .get_or_init(|| self.create(Attributes::overflow(), first))
+            .get_or_init(|| self.create(Attributes::overflow().clone(), first))
     }
 
     fn hash(&self, attributes: &[KeyValue]) -> u64 {
@@ -137,23 +143,24 @@ impl Recorded {
         if let Some(series) = known(&self.shard(hash).read(), hash, attributes) {
             return Found::Exact(series);
         }
-        // Once canonical, a list with duplicate keys may turn out to be known.
-        let canonical = Attributes::new(attributes);
-        let hash = if canonical.len() == attributes.len() {
-            hash
-        } else {
-            self.hash(&canonical)
-        };
-        let mut table = self.shard(hash).write();
-        if let Some(series) = known(&table, hash, &canonical) {
-            return Found::Exact(series);
+        if attributes::has_duplicates(attributes) {
+            let canonical = Attributes::new(attributes);
+            return self.find(self.hash(&canonical), &canonical, first);
         }
-        if canonical == Attributes::overflow() || !self.reserve() {
-            drop(table);
-            self.diagnostics.overflowed(&self.instrument);
+        // Before the write lock: whoever makes up attributes keeps no one else waiting.
+        let full = self.counted.load(Relaxed) >= self.limit;
+        if full || Attributes::overflow().matches(attributes) {
             return Found::Overflow(Arc::clone(self.overflow(first)));
         }
-        let series = self.create(canonical, first);
+        let mut table = self.shard(hash).write();
+        if let Some(series) = known(&table, hash, attributes) {
+            return Found::Exact(series);
+        }
+        if !self.reserve() {
+            drop(table);
+            return Found::Overflow(Arc::clone(self.overflow(first)));
+        }
+        let series = self.create(Attributes::new(attributes), first);
         table.insert_unique(hash, Arc::clone(&series), |series| {
             self.hash(series.attributes())
         });
@@ -191,17 +198,27 @@ impl Recorded {
         (series, data)
     }
 
-    /// The series in order: the same allocation as last time, unless some were added.
+    /// The series in order: the same allocation as last time, unless some were added. Collections
+    /// run one at a time, so nobody else lists meanwhile; but recording may add, and must not wait
+    /// while this sorts.
     fn list(&self) -> SeriesList {
-        let mut listing = self.listing.lock();
-        if !listing.added.is_empty() {
-            let mut all: Vec<_> = listing.sorted.iter().cloned().collect();
-            all.append(&mut listing.added);
-            // Stable sorts take runs that are in order as they are: this costs what is new.
-            all.sort_by(|a, b| a.attributes().cmp(b.attributes()));
-            listing.sorted = all.into();
+        let (sorted, mut added) = {
+            let mut listing = self.listing.lock();
+            (
+                Arc::clone(&listing.sorted),
+                std::mem::take(&mut listing.added),
+            )
+        };
+        if added.is_empty() {
+            return sorted;
         }
-        Arc::clone(&listing.sorted)
+        let mut all: Vec<_> = sorted.iter().cloned().collect();
+        all.append(&mut added);
+        // Stable sorts take runs that are in order as they are: this costs what is new.
+        all.sort_by(|a, b| a.attributes().cmp(b.attributes()));
+        let sorted: SeriesList = all.into();
+        self.listing.lock().sorted = Arc::clone(&sorted);
+        sorted
     }
 
     fn read<M: Measure>(&self, series: &[Arc<Series>]) -> Data {

@@ -42,11 +42,11 @@ impl Stream {
         }
     }
 
-    /// All series in order, with their values at `time`.
-    pub(crate) fn collect(&self, time: SystemTime) -> (SeriesList, Data) {
+    /// All series in order, with their values in the collection that began then.
+    pub(crate) fn collect(&self, began: SystemTime) -> (SeriesList, Data) {
         match self {
             Self::Recorded(recorded) => recorded.collect(),
-            Self::Observed(observed) => observed.collect(time),
+            Self::Observed(observed) => observed.collect(began),
         }
     }
 

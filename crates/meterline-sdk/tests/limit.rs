@@ -41,3 +41,15 @@ fn a_million_distinct_values_stay_within_the_limit_and_within_memory() {
     assert_eq!(total, DISTINCT as f64, "nothing is lost");
     assert_eq!(provider.stats().overflowed, 2 * (DISTINCT - 2000));
 }
+
+#[test]
+fn a_handle_bound_beyond_the_limit_counts_each_measurement_as_overflowed() {
+    let provider = MeterProvider::builder().with_cardinality_limit(1).build();
+    let counter = provider.meter("test").u64_counter("c").build();
+    counter.bind(&[KeyValue::new("id", 1)]).add(1);
+    let beyond = counter.bind(&[KeyValue::new("id", 2)]);
+    assert_eq!(provider.stats().overflowed, 0);
+    beyond.add(1);
+    beyond.add(1);
+    assert_eq!(provider.stats().overflowed, 2);
+}

@@ -158,3 +158,38 @@ fn a_callback_may_create_instruments_and_record() {
     };
     assert_eq!(names(&provider), ["made.inside", "g"]);
 }
+
+#[test]
+fn a_place_that_is_given_up_is_free_for_another() {
+    let provider = MeterProvider::builder().with_cardinality_limit(2).build();
+    let round = Arc::new(AtomicU64::new(0));
+    let now = Arc::clone(&round);
+    provider
+        .meter("test")
+        .u64_observable_gauge("g")
+        .with_callback(move |to| {
+            let disks: &[&'static str] = if now.load(Relaxed) == 0 {
+                &["a", "b", "c"]
+            } else {
+                &["c", "a"]
+            };
+            disks
+                .iter()
+                .for_each(|disk| to.observe(1, &[KeyValue::new("disk", *disk)]));
+            to.observe(7, &[]);
+        })
+        .build();
+    let seen = |provider: &MeterProvider| -> Vec<String> {
+        let snapshot = provider.collect();
+        let attributes = snapshot.metrics[0]
+            .series
+            .iter()
+            .map(|series| series.attributes());
+        attributes
+            .map(|a| a.first().map_or(String::new(), |a| a.value.to_string()))
+            .collect()
+    };
+    assert_eq!(seen(&provider), ["", "a", "b", "true"]);
+    round.store(1, Relaxed);
+    assert_eq!(seen(&provider), ["", "a", "c"]);
+}

@@ -253,11 +253,6 @@ fn refused_instruments_record_nothing_and_break_nothing() {
     refused.add(1, &[]);
     refused.bind(&[]).add(1);
     meter
-        .f64_histogram("h")
-        .with_boundaries(vec![2.0, 1.0])
-        .build()
-        .record(1.0, &[]);
-    meter
         .u64_observable_gauge("")
         .with_callback(|to| to.observe(1, &[]))
         .build();

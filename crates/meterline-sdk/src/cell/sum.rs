@@ -68,3 +68,26 @@ pub(super) fn add_was_contended<M: Measure>(word: &AtomicU64, value: M) -> bool 
         contended = true;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_total_is_that_of_all_stripes() {
+        let sum = SumCell::default();
+        sum.add(-7i64);
+        sum.more.get_or_init(new_stripes);
+        for _ in 0..3 {
+            sum.add(10i64);
+            // As if this thread had met another one.
+            stripe::relieve(true);
+        }
+        assert_eq!(sum.total::<i64>(), 23i64.bits());
+        assert_eq!(
+            sum.first.load(Relaxed),
+            (-7i64).bits(),
+            "what is grown is used"
+        );
+    }
+}

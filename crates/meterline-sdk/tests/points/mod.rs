@@ -77,6 +77,13 @@ impl Points {
         points
     }
 
+    /// Those whose name and (printed) attributes are wanted.
+    pub(crate) fn only(mut self, wanted: impl Fn(&str, &str) -> bool) -> Self {
+        self.0
+            .retain(|(name, attributes), _| wanted(name, attributes));
+        self
+    }
+
     fn add_official<T: Copy + Debug + Into<Point>>(&mut self, name: &str, data: &MetricData<T>) {
         match data {
             MetricData::Gauge(gauge) => {
