@@ -102,7 +102,8 @@ pub trait Queue: Send + Sync + 'static {
     /// To be called about once a second by every process; rounds of several processes don't add up.
     fn maintain(&self) -> Reply<'_, Maintenance>;
 
-    /// Whether the queue can be read and written, by doing both.
+    /// Whether the queue can be read and written, by doing both; or what that gave less than about a
+    /// second ago, so that it costs little however many ask.
     fn check(&self) -> Reply<'_, ()>;
 
     /// The store below.

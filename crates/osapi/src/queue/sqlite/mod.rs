@@ -6,6 +6,7 @@
 //! - `read` looks, on connections of its own, off the async threads.
 //! - `clock` says which clock decides what, `schema` what the file looks like.
 
+mod check;
 mod clock;
 mod end;
 mod fleet;
@@ -36,6 +37,7 @@ use tokio::time::Instant;
 
 pub use self::writer::OnTransaction;
 
+use self::check::Checked;
 use self::pool::Readers;
 use self::take::Taken;
 use self::tx::Tx;
@@ -67,6 +69,7 @@ struct Shared {
     signals: Arc<Signals>,
     readers: Readers,
     options: Arc<QueueOptions>,
+    checked: Checked,
 }
 
 impl SqliteQueue {
@@ -111,6 +114,7 @@ impl SqliteQueue {
             signals,
             readers,
             options,
+            checked: Checked::default(),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -308,7 +312,7 @@ impl Queue for SqliteQueue {
     }
 
     fn check(&self) -> Reply<'_, ()> {
-        async {
+        let find_out = async {
             self.write(|tx| {
                 tx.execute(
                     "INSERT OR REPLACE INTO meta (name, value) VALUES ('checked', ?1)",
@@ -321,8 +325,8 @@ impl Queue for SqliteQueue {
                 .readers
                 .read(|conn| read::stats(conn).map(|_| ()))
                 .await
-        }
-        .boxed()
+        };
+        self.shared.checked.answer(find_out).boxed()
     }
 
     fn database(&self) -> Reply<'_, DatabaseStats> {
