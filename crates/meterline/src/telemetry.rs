@@ -7,8 +7,8 @@ use axum::Router;
 use meterline_exposition::{TranslationOptions, TranslationStrategy, Translator};
 use meterline_http::{Convention, HttpMetricsLayer};
 use meterline_sdk::{MeterProvider, Resource};
-use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Meter, MeterProvider as _, NoopMeterProvider};
+use opentelemetry::{InstrumentationScope, KeyValue};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -237,34 +237,50 @@ impl TelemetryBuilder {
     /// # Errors
     /// See [`BuildError`]; nothing was bound or installed then.
     pub fn build(self) -> Result<Telemetry, BuildError> {
-        let enabled = self.config.metrics.enabled.unwrap_or(true);
         if let Some(key) = self.config.unavailable() {
             return Err(BuildError::Unavailable(key));
         }
-        let global = enabled && self.global;
-        if global && INSTALLED.load(SeqCst) {
+        let global = self.global && self.is_enabled();
+        if global && INSTALLED.swap(true, SeqCst) {
             return Err(BuildError::AlreadyInstalled);
         }
-        let config = self.config.metrics.clone();
-        let recording = enabled
-            .then(|| Recording::new(&self.config, self.sections))
-            .transpose()?;
-
-        let server = match &config.listen {
-            Some(addr) if enabled => Some(bind(addr)?),
-            _ => None,
-        };
-        let listen_addr = server.as_ref().map(Server::address);
-        if let Some(recording) = recording.as_ref().filter(|_| global) {
-            opentelemetry::global::set_meter_provider(recording.provider.clone());
-            INSTALLED.store(true, SeqCst);
+        let built = self.set_up();
+        match &built {
+            Ok(Telemetry {
+                recording: Some(recording),
+                ..
+            }) if global => {
+                opentelemetry::global::set_meter_provider(recording.provider.clone());
+            }
+            Ok(_) => {}
+            Err(_) if global => INSTALLED.store(false, SeqCst),
+            Err(_) => {}
         }
-        let served = server.zip(recording.as_ref());
-        let listener = served.map(|(server, recording)| {
-            Listener::start(server, routes(&recording.scraper, &config))
-        });
+        built
+    }
+
+    fn is_enabled(&self) -> bool {
+        self.config.metrics.enabled.unwrap_or(true)
+    }
+
+    fn set_up(self) -> Result<Telemetry, BuildError> {
+        let config = self.config.metrics.clone();
+        if !self.is_enabled() {
+            let listener = Mutex::new(None);
+            return Ok(Telemetry {
+                recording: None,
+                config,
+                listen_addr: None,
+                listener,
+            });
+        }
+        let recording = Recording::new(&self.config, self.sections)?;
+        let server = config.listen.as_ref().map(bind).transpose()?;
+        let listen_addr = server.as_ref().map(Server::address);
+        let listener =
+            server.map(|server| Listener::start(server, routes(&recording.scraper, &config)));
         Ok(Telemetry {
-            recording,
+            recording: Some(recording),
             config,
             listen_addr,
             listener: Mutex::new(listener),
@@ -294,7 +310,8 @@ impl Recording {
             .with_cardinality_limit(metrics.cardinality_limit)
             .build();
         let http_layer = http_layer(metrics, &provider)?;
-        let meter = provider.meter(SCOPE);
+        let scope = InstrumentationScope::builder(SCOPE).with_version(env!("CARGO_PKG_VERSION"));
+        let meter = provider.meter_with_scope(scope.build());
         #[cfg(target_os = "linux")]
         if metrics.process {
             crate::process::observe(&meter);

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use meterline::{BuildError, Telemetry};
+use opentelemetry::InstrumentationScope;
+use opentelemetry::metrics::MeterProvider as _;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -59,9 +61,11 @@ impl ProcessTelemetry {
                 serde_json::to_value(database.database()).unwrap_or(Value::Null)
             })
             .build()?;
-        let recorded = telemetry.is_enabled().then(|| {
+        let recorded = telemetry.provider().map(|provider| {
             let namespace = &config.telemetry.metrics.namespace;
-            let instruments = Instruments::new(telemetry.meter(SCOPE), namespace);
+            let scope = InstrumentationScope::builder(SCOPE);
+            let scope = scope.with_version(env!("CARGO_PKG_VERSION")).build();
+            let instruments = Instruments::new(provider.meter_with_scope(scope), namespace);
             let jobs = JobMetrics::new(&instruments);
             Recorded {
                 instruments,
@@ -106,6 +110,14 @@ impl ProcessTelemetry {
     pub fn on_transaction(&self) -> Option<OnTransaction> {
         let jobs = self.recorded.as_ref()?.jobs.clone();
         Some(Arc::new(move |took| jobs.transaction(took)))
+    }
+
+    /// Starts the counters of these operations at zero, so that `rate()` and `increase()` see the
+    /// first thing that happens.
+    pub fn expect(&self, operations: &[&'static str], process: Process) {
+        if let Some(recorded) = &self.recorded {
+            recorded.jobs.expect(operations, process);
+        }
     }
 
     /// Shows how the queue, the fleet and the process are, from now on.

@@ -170,6 +170,7 @@ impl Running {
 
         let lifecycle = Lifecycle::default();
         let operations = Arc::new(Registry::builtin(config.worker.allow_commands.clone()));
+        telemetry.expect(&operations.names(), exposing);
         telemetry.watch(&queue, &lifecycle, exposing);
         let state = ApiState::new(
             &config.api,

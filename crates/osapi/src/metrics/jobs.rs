@@ -6,7 +6,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Gauge, Histogram, UpDownCounter};
 
 use super::Instruments;
-use super::catalogue;
+use super::catalogue::{self, Process};
 use crate::api::JobEvents;
 use crate::queue::JobState;
 use crate::worker::{Active, AttemptStatus, JobObserver};
@@ -44,6 +44,24 @@ impl JobMetrics {
             processed: instruments.counter(&catalogue::WORKER_JOBS_PROCESSED),
             slots: instruments.gauge(&catalogue::WORKER_SLOTS),
             transaction: instruments.histogram(&catalogue::DATABASE_TRANSACTION_DURATION),
+        }
+    }
+
+    /// Starts the counters that this process may increment at zero, for these operations.
+    pub fn expect(&self, operations: &[&'static str], process: Process) {
+        for kind in operations {
+            let attributes = [operation(kind)];
+            self.rescued.add(0, &attributes);
+            if process != Process::Worker {
+                self.created.add(0, &attributes);
+            }
+            if process != Process::Api {
+                self.retries.add(0, &attributes);
+            }
+            for state in [JobState::Completed, JobState::Failed, JobState::Cancelled] {
+                let status = KeyValue::new("status", state.as_str());
+                self.completed.add(0, &[operation(kind), status]);
+            }
         }
     }
 

@@ -390,7 +390,7 @@ async fn refusals() {
             "/job".into(),
             Some(r#"{"operation":{"type":"sleep","data":{"seconds":"soon"}}}"#),
             400,
-            "sleep: invalid type",
+            "sleep: seconds: expected a number",
         ),
         (
             Method::POST,
