@@ -46,7 +46,7 @@ pub(super) enum Command {
     Worker(ConfigArgs),
     /// Submit, follow and manage jobs through the API.
     #[command(
-        after_help = "Examples:\n  osapi job submit command.exec --data '{\"program\":\"/bin/uptime\"}' --wait\n  osapi job list --status failed\n  osapi job watch 019f0000-0000-7000-8000-000000000000"
+        after_help = "Examples:\n  osapi job submit network.dns.get --data '{\"name\":\"localhost\"}' --wait\n  osapi job list --status failed\n  osapi job watch 019f0000-0000-7000-8000-000000000000"
     )]
     Job(JobArgs),
     /// Show the fleet, or tell a worker to drain.
@@ -60,7 +60,9 @@ pub(super) enum Command {
     )]
     Config(ConfigCommandArgs),
     /// Print a completion script.
-    #[command(after_help = "Examples:\n  osapi completions bash > /etc/bash_completion.d/osapi")]
+    #[command(
+        after_help = "Examples:\n  osapi completions bash > /etc/bash_completion.d/osapi\n  osapi completions fish > ~/.config/fish/completions/osapi.fish"
+    )]
     Completions {
         /// For which shell.
         shell: Shell,
@@ -120,6 +122,9 @@ pub(super) struct ConfigCommandArgs {
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
     /// Print every key with its value and where that came from.
+    #[command(
+        after_help = "Examples:\n  osapi config show\n  osapi config show --as up --config osapi.yaml --json"
+    )]
     Show {
         #[command(flatten)]
         config: ConfigArgs,
@@ -131,6 +136,9 @@ pub(super) enum ConfigCommand {
         json: bool,
     },
     /// Say whether the configuration is fine.
+    #[command(
+        after_help = "Examples:\n  osapi config check --config osapi.yaml\n  osapi config check --as worker --set worker.slots=8"
+    )]
     Check {
         #[command(flatten)]
         config: ConfigArgs,
@@ -177,11 +185,10 @@ pub(super) struct ServerArgs {
 }
 
 fn server_url(given: &str) -> Result<reqwest::Url, String> {
-    let url = reqwest::Url::parse(given).map_err(|error| error.to_string())?;
-    if url.scheme() != "http" || !url.has_host() {
-        return Err("expected a URL such as http://127.0.0.1:8080".to_owned());
-    }
-    Ok(url)
+    // HOST:PORT is a URL too, of a scheme called HOST.
+    let url = reqwest::Url::parse(given).ok();
+    let url = url.filter(|url| url.scheme() == "http" && url.has_host());
+    url.ok_or_else(|| "expected a URL such as http://127.0.0.1:8080".to_owned())
 }
 
 #[derive(Debug, Args)]
@@ -195,8 +202,14 @@ pub(super) struct JobArgs {
 #[derive(Debug, Subcommand)]
 pub(super) enum JobCommand {
     /// Submit a job and print its id.
+    #[command(
+        after_help = "Examples:\n  osapi job submit node.hostname.get --wait\n  osapi job submit sleep --data '{\"seconds\":2}' --idempotency-key nap-1\n  osapi job submit node.uptime.get --target _all --wait --json"
+    )]
     Submit(SubmitArgs),
     /// List jobs, newest first.
+    #[command(
+        after_help = "Examples:\n  osapi job list --status failed\n  osapi job list --limit 100 --offset 100 --json"
+    )]
     List {
         /// Only jobs in this state.
         #[arg(long)]
@@ -209,26 +222,39 @@ pub(super) enum JobCommand {
         offset: u64,
     },
     /// Show everything about a job.
+    #[command(
+        after_help = "Examples:\n  osapi job get 019f0000-0000-7000-8000-000000000000\n  osapi job get 019f0000-0000-7000-8000-000000000000 --json"
+    )]
     Get {
         /// The job.
         id: Uuid,
     },
     /// Follow a job until it ends; exit 1 unless it completes.
+    #[command(
+        after_help = "Examples:\n  osapi job watch 019f0000-0000-7000-8000-000000000000\n  osapi job watch 019f0000-0000-7000-8000-000000000000 --json"
+    )]
     Watch {
         /// The job.
         id: Uuid,
     },
     /// Make a new job of one that has ended, and print its id.
+    #[command(
+        after_help = "Examples:\n  osapi job retry 019f0000-0000-7000-8000-000000000000\n  osapi job retry 019f0000-0000-7000-8000-000000000000 --server http://127.0.0.1:9000"
+    )]
     Retry {
         /// The job.
         id: Uuid,
     },
     /// Cancel a job that has not ended; remove the record of one that has.
+    #[command(
+        after_help = "Examples:\n  osapi job delete 019f0000-0000-7000-8000-000000000000\n  osapi job delete 019f0000-0000-7000-8000-000000000000 --server http://127.0.0.1:9000"
+    )]
     Delete {
         /// The job.
         id: Uuid,
     },
     /// Show what the queue holds.
+    #[command(after_help = "Examples:\n  osapi job status\n  osapi job status --json")]
     Status,
 }
 
@@ -265,11 +291,17 @@ pub(super) struct WorkersArgs {
 #[derive(Debug, Subcommand)]
 pub(super) enum WorkersCommand {
     /// Tell a worker to finish what it has and take no more.
+    #[command(
+        after_help = "Examples:\n  osapi workers drain host-a\n  osapi workers drain host-a --json"
+    )]
     Drain {
         /// The worker.
         name: String,
     },
     /// Tell a worker to take work again.
+    #[command(
+        after_help = "Examples:\n  osapi workers undrain host-a\n  osapi workers undrain host-a --json"
+    )]
     Undrain {
         /// The worker.
         name: String,
@@ -286,14 +318,61 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// The command and all below it, each with the words that lead to it.
+    fn walk(
+        command: &clap::Command,
+        path: &[String],
+        visit: &mut impl FnMut(&clap::Command, &[String]),
+    ) {
+        visit(command, path);
+        for sub in command.get_subcommands() {
+            let path = [path, &[sub.get_name().to_owned()]].concat();
+            walk(sub, &path, visit);
+        }
+    }
+
     #[test]
-    fn every_command_shows_examples() {
-        for command in Cli::command().get_subcommands() {
-            let help = command.get_after_help().map(ToString::to_string);
+    fn every_command_shows_examples_of_itself_that_parse() {
+        let mut seen = Vec::new();
+        walk(&Cli::command(), &[], &mut |command, path| {
+            let help = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            let examples: Vec<&str> = help.lines().skip(1).map(str::trim).collect();
             assert!(
-                help.is_some_and(|help| help.starts_with("Examples:\n  osapi ")),
-                "{}",
-                command.get_name()
+                help.starts_with("Examples:\n") && !examples.is_empty(),
+                "{path:?}"
+            );
+            for example in examples {
+                // Quotes stand around JSON only, which has no spaces here; `>` is the shell's.
+                let line = example
+                    .split(" > ")
+                    .next()
+                    .unwrap_or_default()
+                    .replace('\'', "");
+                let words: Vec<&str> = line.split(' ').collect();
+                assert!(
+                    words[1..].starts_with(&path.iter().map(String::as_str).collect::<Vec<_>>()),
+                    "{example}"
+                );
+                if let Err(error) = Cli::try_parse_from(&words) {
+                    panic!("{example}: {error}");
+                }
+            }
+            seen.push(path.join(" "));
+        });
+        for known in [
+            "",
+            "up",
+            "job submit",
+            "workers undrain",
+            "config check",
+            "completions",
+        ] {
+            assert!(
+                seen.iter().any(|path| path == known),
+                "{known:?} not in {seen:?}"
             );
         }
     }

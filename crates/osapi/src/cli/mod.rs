@@ -7,6 +7,7 @@ mod addr_file;
 mod args;
 mod client;
 mod config;
+mod help;
 mod job;
 mod logging;
 mod names;
@@ -31,6 +32,7 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
+            let error = help::with_commands(error, std::env::args());
             // Help and version come this way too, with code 0; a closed pipe is nobody's fault.
             let code = error.exit_code();
             let _ = error.print();

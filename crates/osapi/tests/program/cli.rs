@@ -122,6 +122,33 @@ fn wrong_usage_ends_with_2() {
 }
 
 #[test]
+fn wrong_usage_says_what_would_be_right() {
+    const EXPECTED: &str = "expected a URL such as http://127.0.0.1:8080";
+    for (args, said) in [
+        (
+            &["metrics"][..],
+            "the commands are up, api, worker, job, workers, config, completions",
+        ),
+        (
+            &["-v", "job", "--server", "http://127.0.0.1:1", "lits"],
+            "the commands are submit, list, get, watch, retry, delete, status",
+        ),
+        (
+            &["workers", "drian", "x"],
+            "the commands are drain, undrain",
+        ),
+        (&["config", "edit"], "the commands are show, check"),
+        (&["job", "list", "--server", "127.0.0.1:1"], EXPECTED),
+        (&["job", "list", "--server", "localhost:1"], EXPECTED),
+        (&["workers", "--server", "https://x"], EXPECTED),
+    ] {
+        let out = output(args);
+        assert_eq!(out.status.code(), Some(2), "{args:?}: {}", stderr(&out));
+        assert!(stderr(&out).contains(said), "{args:?}: {}", stderr(&out));
+    }
+}
+
+#[test]
 fn help_has_examples_and_completions_print() {
     for args in [
         &["--help"][..],
