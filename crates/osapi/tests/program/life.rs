@@ -203,7 +203,7 @@ fn what_cannot_start_says_so_in_one_line_and_leaves_nothing() {
     let free = "127.0.0.1:0";
     one_line(
         &["up", "--listen", free, "--data-dir", "/proc/osapi"],
-        "/proc/osapi",
+        "cannot make the directory /proc/osapi: ",
     );
 
     let file = dir.path().join("file");

@@ -83,7 +83,10 @@ fn create_private(path: &Path) -> Result<(), QueueError> {
             .recursive(true)
             .mode(0o700)
             .create(dir)
-            .map_err(failed)?;
+            .map_err(|error| QueueError::Open {
+                place: path.display().to_string(),
+                reason: format!("cannot make the directory {}: {error}", dir.display()),
+            })?;
     }
     OpenOptions::new()
         .read(true)
