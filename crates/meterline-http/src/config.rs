@@ -38,7 +38,7 @@ const KNOWN_METHODS: [&str; 10] = [
 ];
 /// How many methods the caller may list.
 const MAX_METHODS: usize = 100;
-/// Routes are numbered in 16 bits; the last number means "none".
+/// The most series that may be kept ready, whatever is asked for.
 const MAX_SERIES: usize = u16::MAX as usize / 2;
 
 /// Which names the metrics have.
@@ -203,7 +203,7 @@ impl HttpMetricsBuilder {
         self
     }
 
-    /// How many series (and how many routes) are kept ready, 1000 by default. Beyond it requests are recorded all the
+    /// How many series (and how many routes) are kept ready: 1000 by default, 32,767 at most. Beyond it requests are recorded all the
     /// same, only more slowly; how many series there may be in all is the SDK's cardinality limit.
     pub fn max_cached_series(mut self, limit: usize) -> Self {
         self.config.max_series = limit.min(MAX_SERIES);

@@ -232,7 +232,7 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Sets everything up.
+    /// Sets everything up. Do so once: what the HTTP layer needs is never freed.
     ///
     /// # Errors
     /// See [`BuildError`]; nothing was bound or installed then.

@@ -225,8 +225,8 @@ pub struct HttpConfig {
     /// Whether body sizes are measured.
     #[serde(deserialize_with = "values::switch")]
     pub body_sizes: bool,
-    /// Methods that appear under their own name, others as `_OTHER`; `None` is those of RFC 9110
-    /// and PATCH, as the semantic conventions list them.
+    /// Methods that appear under their own name, others as `_OTHER`; `None` is those of RFC 9110,
+    /// PATCH and QUERY, as the semantic conventions list them.
     pub known_methods: Option<Vec<String>>,
 }
 
