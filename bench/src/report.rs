@@ -4,11 +4,14 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use crate::harness::Samples;
 
 /// What is written when all sections have run.
 pub(crate) struct Report {
+    others: f64,
     sections: String,
     budgets: Vec<[String; 4]>,
 }
@@ -33,12 +36,16 @@ pub(crate) enum Limit {
     AtLeast(f64),
 }
 
+/// From so many threads of others on, they share the cores with us.
+const BUSY: f64 = 0.5;
+
 /// How a number is written.
 type Write = fn(f64) -> String;
 
 impl Report {
     pub(crate) fn new() -> Self {
         Self {
+            others: others(),
             sections: String::new(),
             budgets: Vec::new(),
         }
@@ -71,16 +78,30 @@ impl Report {
         let missed = self.budgets.iter().filter(|row| row[3] != "met").count();
         let mut out = format!(
             "# Results\n\nWritten by `cargo xtask bench`; [README.md](README.md) says what is \
-             measured and how.\n\n{}\n\n## Budgets\n\nThe bar of the design; {missed} of {} \
+             measured and how.\n\n{}{}\n\n## Budgets\n\nThe bar of the design; {missed} of {} \
              missed. What is against something else is a ratio within one run.\n\n\
              | what | budget | measured | |\n|---|---|---|---|\n",
             machine(),
+            self.quiet(),
             self.budgets.len()
         );
         for [what, allowed, measured, verdict] in &self.budgets {
             let _ = writeln!(out, "| {what} | {allowed} | {measured} | {verdict} |");
         }
         out + &self.sections
+    }
+
+    /// Whether the machine had other work when the benchmarks began.
+    fn quiet(&self) -> String {
+        let others = self.others;
+        if others < BUSY {
+            return String::new();
+        }
+        format!(
+            " **The machine was busy** ({others:.1} threads of others ran when this began): threads \
+             waited for cores, so two of them seldom met, and what needs two cores shows little; \
+             run this again on a quiet one."
+        )
     }
 }
 
@@ -202,7 +223,7 @@ impl Cell {
 
 /// Cores, processor, compiler, commit: what the numbers depend on.
 fn machine() -> String {
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let cores = thread::available_parallelism().map_or(0, usize::from);
     let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = processors
         .lines()
@@ -213,6 +234,21 @@ fn machine() -> String {
     let changed = !said("git", &["status", "--porcelain", "--", "../crates", "src"]).is_empty();
     let changed = if changed { ", with changes" } else { "" };
     format!("{cores} cores, {model}; {compiler}; commit {commit}{changed}.")
+}
+
+/// How many threads of others want to run, on average over a second; none where the system does not
+/// say. The load average would still remember the compiler that built this.
+fn others() -> f64 {
+    const SAMPLES: u32 = 50;
+    let running = || {
+        thread::sleep(Duration::from_millis(20));
+        let load = fs::read_to_string("/proc/loadavg").ok()?;
+        let running = load.split([' ', '/']).nth(3)?;
+        running.parse::<u32>().ok()
+    };
+    // This thread is one of them.
+    let others = (0..SAMPLES).map(|_| running().map_or(0, |all| all.saturating_sub(1)));
+    f64::from(others.sum::<u32>()) / f64::from(SAMPLES)
 }
 
 /// What a program prints, run in this directory; nothing if it cannot be run.
