@@ -97,7 +97,7 @@ impl Tx<'_> {
             self.count(&unit.operation, PROCESSING, -1);
             self.count(&unit.operation, RETRYING, 1);
         }
-        self.effects.work = true;
+        self.offer(None);
         self.effects.changed = true;
         Ok(())
     }

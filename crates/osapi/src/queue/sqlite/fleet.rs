@@ -23,6 +23,7 @@ impl Tx<'_> {
                 self.now.boot_ms
             ],
         )?;
+        self.forget_readiness();
         Ok(())
     }
 
@@ -54,6 +55,7 @@ impl Tx<'_> {
             "DELETE FROM workers WHERE name = ?1 AND instance = ?2",
             params![worker, instance],
         )?;
+        self.forget_readiness();
         Ok(())
     }
 
@@ -65,6 +67,7 @@ impl Tx<'_> {
         if changed == 0 {
             return Err(unknown(worker));
         }
+        self.forget_readiness();
         self.effects.work = true;
         Ok(())
     }

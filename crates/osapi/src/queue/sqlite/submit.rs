@@ -179,12 +179,13 @@ impl Tx<'_> {
         let target = job.target.to_string();
         let to_all = job.target == Target::All;
         let units = if to_all { workers } else { &[] };
+        let route = state::route(&job.target);
         self.execute(
             "INSERT INTO jobs (id, state, route, due, open_units, created_us, operation, target, key, data)
              VALUES (?1, 0, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             params![
                 id.0,
-                state::route(&job.target),
+                route,
                 self.now.boot_ms,
                 units.len(),
                 self.now.wall_us,
@@ -212,7 +213,7 @@ impl Tx<'_> {
             )?;
         }
         self.count(&job.operation.kind, SUBMITTED, 1);
-        self.effects.work = true;
+        self.offer(route.as_deref());
         Ok(Enqueued {
             id,
             created_at: self.now.timestamp(),

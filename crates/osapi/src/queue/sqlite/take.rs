@@ -9,7 +9,7 @@ use super::state::{self, CANCELLED, PROCESSING, RETRYING, SUBMITTED};
 use super::submit::{read_operation, since};
 use super::tx::Tx;
 use super::writer::Refusal;
-use crate::queue::{Claim, JobId, Lease, LeaseToken, Operation, QueueError, Revoked, TimelineKind};
+use crate::queue::{Claim, JobId, Lease, LeaseToken, Operation, Revoked, TimelineKind};
 
 /// What a worker got.
 pub(super) struct Taken {
@@ -27,20 +27,11 @@ struct Due {
 
 impl Tx<'_> {
     pub(super) fn claim(&mut self, claim: &Claim) -> Result<Taken, Refusal> {
-        let draining: Option<bool> = self.find(
-            "SELECT draining FROM workers WHERE name = ?1",
-            params![claim.worker],
-            |row| row.get(0),
-        )?;
-        match draining {
-            None => return Err(QueueError::NotFound(format!("worker {:?}", claim.worker)).into()),
-            Some(true) => {
-                return Ok(Taken {
-                    leases: Vec::new(),
-                    next_due: None,
-                });
-            }
-            Some(false) => {}
+        if !self.is_ready(&claim.worker)? {
+            return Ok(Taken {
+                leases: Vec::new(),
+                next_due: None,
+            });
         }
         let mut routes = vec![
             String::new(),
@@ -78,8 +69,11 @@ impl Tx<'_> {
         })
     }
 
-    fn due(&self, route: &str, limit: u32) -> rusqlite::Result<Vec<Due>> {
-        self.all(
+    fn due(&mut self, route: &str, limit: u32) -> rusqlite::Result<Vec<Due>> {
+        if self.is_barren(route) {
+            return Ok(Vec::new());
+        }
+        let due = self.all(
             "SELECT seq, parent, due FROM jobs
              WHERE route = ?1 AND due <= ?2 AND state IN (0, 2) ORDER BY due LIMIT ?3",
             params![route, self.now.boot_ms, limit],
@@ -90,7 +84,11 @@ impl Tx<'_> {
                     due: row.get(2)?,
                 })
             },
-        )
+        )?;
+        if due.is_empty() && limit > 0 {
+            self.note_barren(route);
+        }
+        Ok(due)
     }
 
     fn next_due(&self, routes: &[String]) -> rusqlite::Result<Option<Duration>> {
@@ -252,7 +250,7 @@ impl Tx<'_> {
             self.count(&operation, PROCESSING, -1);
             self.count(&operation, state, 1);
         }
-        self.effects.work = true;
+        self.offer(None);
         self.effects.changed = true;
         Ok(())
     }

@@ -13,6 +13,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::clock::Now;
+use super::tx::Tx;
 use super::{SqliteQueue, schema, state};
 use crate::queue::{
     Claim, JobId, JobState, NewJob, Operation, Queue, QueueError, QueueOptions, Registration,
@@ -358,4 +359,54 @@ fn claim(slots: u32) -> crate::queue::Claim {
         slots,
         wait: Duration::ZERO,
     }
+}
+
+/// What a group remembers of its own lookups never hides what a later call of the same group changed.
+#[test]
+fn a_claim_sees_what_the_same_group_did_before() {
+    let (_dir, path) = place();
+    let mut conn = schema::open_writer(&path).expect("opens");
+    let transaction = conn.transaction().expect("begun");
+    let options = QueueOptions::default();
+    let mut tx = Tx::new(&transaction, &options);
+    let claim = Claim {
+        worker: "w".to_owned(),
+        hostname: "h".to_owned(),
+        slots: 5,
+        wait: Duration::ZERO,
+    };
+    assert!(tx.claim(&claim).is_err(), "not registered yet");
+    let registration = Registration {
+        worker: "w".to_owned(),
+        instance: uuid::Uuid::now_v7(),
+        hostname: "h".to_owned(),
+        labels: std::collections::BTreeMap::new(),
+        slots: 5,
+    };
+    tx.register(&registration).expect("registered");
+    for target in [
+        Target::Any,
+        Target::Host("h".to_owned()),
+        Target::Host("w".to_owned()),
+        Target::All,
+    ] {
+        assert_eq!(tx.claim(&claim).expect("asked").leases, []);
+        let target = NewJob {
+            target,
+            ..job(json!({}))
+        };
+        tx.enqueue(vec![target]).expect("accepted");
+        let leases = tx.claim(&claim).expect("asked").leases;
+        assert_eq!(leases.len(), 1);
+        assert_eq!(tx.claim(&claim).expect("asked").leases, []);
+        tx.give_back(&[leases[0].token]).expect("given back");
+        assert_eq!(tx.claim(&claim).expect("asked").leases.len(), 1);
+    }
+    tx.enqueue(vec![job(json!({}))]).expect("accepted");
+    tx.set_draining("w", true).expect("known");
+    assert_eq!(tx.claim(&claim).expect("asked").leases, []);
+    tx.set_draining("w", false).expect("known");
+    assert_eq!(tx.claim(&claim).expect("asked").leases.len(), 1);
+    tx.deregister("w", registration.instance).expect("removed");
+    assert!(tx.claim(&claim).is_err(), "no longer registered");
 }

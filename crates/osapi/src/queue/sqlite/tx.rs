@@ -1,13 +1,13 @@
 //! What all operations of a group share: one transaction, one reading of the clock, the counts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::{CachedStatement, Params, Row, Transaction, params};
 
 use super::clock::Now;
 use super::state::{RETRYING, SUBMITTED};
-use super::writer::Effects;
-use crate::queue::QueueOptions;
+use super::writer::{Effects, Refusal};
+use crate::queue::{QueueError, QueueOptions};
 
 /// States a count is kept for: six of jobs, and the dead-letter queue.
 const COUNTED: usize = 7;
@@ -19,6 +19,10 @@ pub(super) struct Tx<'a> {
     pub(super) now: Now,
     counts: HashMap<String, [i64; COUNTED]>,
     waiting: Option<i64>,
+    /// Workers this group found registered and not draining.
+    ready: HashSet<String>,
+    /// Routes this group found nothing due on.
+    barren: HashSet<String>,
     pub(super) effects: Effects,
 }
 
@@ -30,6 +34,8 @@ impl<'a> Tx<'a> {
             now: Now::read(),
             counts: HashMap::new(),
             waiting: None,
+            ready: HashSet::new(),
+            barren: HashSet::new(),
             effects: Effects::default(),
         }
     }
@@ -87,6 +93,54 @@ impl<'a> Tx<'a> {
             self.counts.insert(operation.to_owned(), counts);
         }
         self.effects.changed = true;
+    }
+
+    /// To be called when a unit may be handed out that could not be before: on the given route, or on
+    /// any if that is not known.
+    pub(super) fn offer(&mut self, route: Option<&str>) {
+        if let Some(route) = route {
+            self.barren.remove(route);
+        } else {
+            self.barren.clear();
+        }
+        self.effects.work = true;
+    }
+
+    /// Whether an earlier call of this group found nothing due on a route. Time stands still within a
+    /// group, so only an [offer](Tx::offer) changes that.
+    pub(super) fn is_barren(&self, route: &str) -> bool {
+        self.barren.contains(route)
+    }
+
+    pub(super) fn note_barren(&mut self, route: &str) {
+        if !self.is_barren(route) {
+            self.barren.insert(route.to_owned());
+        }
+    }
+
+    /// Whether a worker is registered and may take work. It is looked up once in a group; whoever
+    /// changes a worker [forgets](Tx::forget_readiness) that.
+    pub(super) fn is_ready(&mut self, worker: &str) -> Result<bool, Refusal> {
+        if self.ready.contains(worker) {
+            return Ok(true);
+        }
+        let draining: Option<bool> = self.find(
+            "SELECT draining FROM workers WHERE name = ?1",
+            params![worker],
+            |row| row.get(0),
+        )?;
+        match draining {
+            None => Err(QueueError::NotFound(format!("worker {worker:?}")).into()),
+            Some(true) => Ok(false),
+            Some(false) => {
+                self.ready.insert(worker.to_owned());
+                Ok(true)
+            }
+        }
+    }
+
+    pub(super) fn forget_readiness(&mut self) {
+        self.ready.clear();
     }
 
     /// Jobs that wait, this group's included.

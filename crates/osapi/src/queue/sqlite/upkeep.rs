@@ -123,6 +123,7 @@ impl Tx<'_> {
     fn forget_workers(&mut self) -> rusqlite::Result<()> {
         let before = self.now.boot_ms - millis(self.options.lease) - LOST_FOR_MS;
         self.execute("DELETE FROM workers WHERE seen_boot < ?1", params![before])?;
+        self.forget_readiness();
         Ok(())
     }
 }
