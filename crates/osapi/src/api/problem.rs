@@ -103,6 +103,7 @@ impl From<QueueError> for Problem {
                 Self::unavailable(detail, FULL_RETRY)
             }
             QueueError::Unavailable { retry_after, .. } => Self::unavailable(detail, retry_after),
+            QueueError::Fault(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail),
             QueueError::NotFound(_) => Self::new(StatusCode::NOT_FOUND, detail),
             QueueError::Conflict(_) => Self::new(StatusCode::CONFLICT, detail),
             QueueError::Closed

@@ -22,6 +22,9 @@ pub enum QueueError {
         /// When a retry makes sense.
         retry_after: Duration,
     },
+    /// The store failed at this very request; the same request would fail again.
+    #[error("the queue cannot do this: {0}")]
+    Fault(String),
     /// There is no such job or worker.
     #[error("{0} not found")]
     NotFound(String),

@@ -93,7 +93,8 @@ fn panic_message(panic: &(dyn Any + Send)) -> &str {
 }
 
 /// Tells the queue, for as long as the lease may hold; the heartbeat goes on meanwhile.
-async fn report(shared: &Shared, lease: &Lease, outcome: Outcome) -> Finished {
+/// A result the queue cannot keep fails the unit: another attempt would end the same way.
+async fn report(shared: &Shared, lease: &Lease, mut outcome: Outcome) -> Finished {
     let mut trouble = Trouble::new("report a result");
     loop {
         match shared.queue.finish(lease.token, outcome.clone()).await {
@@ -101,7 +102,16 @@ async fn report(shared: &Shared, lease: &Lease, outcome: Outcome) -> Finished {
                 trouble.over();
                 return finished;
             }
-            Err(QueueError::Closed) => return Finished::Stale(Revoked::Lost),
+            Err(error @ QueueError::Fault(_)) if matches!(outcome, Outcome::Completed(_)) => {
+                outcome = Outcome::Failed {
+                    error: format!("the result cannot be kept: {error}"),
+                    result: None,
+                    permanent: true,
+                };
+            }
+            Err(QueueError::Closed | QueueError::Fault(_)) => {
+                return Finished::Stale(Revoked::Lost);
+            }
             Err(error) => {
                 trouble
                     .pause(&error, &tokio_util::sync::CancellationToken::new())

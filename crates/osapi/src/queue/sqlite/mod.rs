@@ -125,7 +125,7 @@ impl SqliteQueue {
     fn write<T, F>(&self, work: F) -> Reply<'_, T>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Tx<'_>) -> Result<T, Refusal> + Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, Refusal> + Send + 'static,
     {
         self.shared.write(work, |_| None).boxed()
     }
@@ -135,7 +135,7 @@ impl Shared {
     async fn write<T, F>(&self, work: F, unclaimed: Unclaimed<T>) -> Result<T, QueueError>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Tx<'_>) -> Result<T, Refusal> + Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, Refusal> + Send + 'static,
     {
         let _place = self
             .places
@@ -217,7 +217,7 @@ fn return_unclaimed(taken: Taken) -> Option<Box<dyn Work>> {
 
 impl Queue for SqliteQueue {
     fn enqueue(&self, jobs: Vec<NewJob>) -> Reply<'_, Vec<Enqueued>> {
-        self.write(move |tx| tx.enqueue(jobs))
+        self.write(move |tx| tx.enqueue(&jobs))
     }
 
     fn get(&self, id: JobId) -> Reply<'_, JobRecord> {

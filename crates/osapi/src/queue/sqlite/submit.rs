@@ -19,8 +19,8 @@ struct Keyed {
 }
 
 impl Tx<'_> {
-    pub(super) fn enqueue(&mut self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, Refusal> {
-        let known = self.known_keys(&jobs)?;
+    pub(super) fn enqueue(&mut self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Refusal> {
+        let known = self.known_keys(jobs)?;
         let fresh = jobs
             .iter()
             .zip(&known)
@@ -36,20 +36,18 @@ impl Tx<'_> {
         } else {
             Vec::new()
         };
-        let mut first_of_key: HashMap<String, JobId> = HashMap::new();
+        let mut first_of_key: HashMap<&str, JobId> = HashMap::new();
         let mut answers = Vec::with_capacity(jobs.len());
-        for (mut job, known) in jobs.into_iter().zip(known) {
-            let twin = job
-                .idempotency_key
-                .as_ref()
-                .and_then(|key| first_of_key.get(key));
+        for (job, known) in jobs.iter().zip(known) {
+            let key = job.idempotency_key.as_deref();
+            let kind = &job.operation.kind;
+            let twin = key.and_then(|key| first_of_key.get(key));
             if let Some(known) = known {
-                answers.push(replay(known.id, known.created_us, job.operation.kind));
+                answers.push(replay(known.id, known.created_us, kind.clone()));
             } else if let Some(twin) = twin {
-                answers.push(replay(*twin, self.now.wall_us, job.operation.kind));
+                answers.push(replay(*twin, self.now.wall_us, kind.clone()));
             } else {
-                let key = job.idempotency_key.take();
-                let accepted = self.insert(job, key.as_deref(), &workers)?;
+                let accepted = self.insert(job, key, &workers)?;
                 first_of_key.extend(key.map(|key| (key, accepted.id)));
                 answers.push(accepted);
             }
@@ -82,7 +80,7 @@ impl Tx<'_> {
         };
         let kind = operation.kind.clone();
         let accepted = self.insert(
-            NewJob {
+            &NewJob {
                 operation,
                 target,
                 idempotency_key: None,
@@ -170,7 +168,7 @@ impl Tx<'_> {
 
     fn insert(
         &mut self,
-        job: NewJob,
+        job: &NewJob,
         key: Option<&str>,
         workers: &[String],
     ) -> rusqlite::Result<Enqueued> {
@@ -223,7 +221,7 @@ impl Tx<'_> {
             } else {
                 1
             },
-            operation: job.operation.kind,
+            operation: job.operation.kind.clone(),
         })
     }
 }

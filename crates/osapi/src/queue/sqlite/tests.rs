@@ -395,18 +395,67 @@ fn a_claim_sees_what_the_same_group_did_before() {
             target,
             ..job(json!({}))
         };
-        tx.enqueue(vec![target]).expect("accepted");
+        tx.enqueue(&[target]).expect("accepted");
         let leases = tx.claim(&claim).expect("asked").leases;
         assert_eq!(leases.len(), 1);
         assert_eq!(tx.claim(&claim).expect("asked").leases, []);
         tx.give_back(&[leases[0].token]).expect("given back");
         assert_eq!(tx.claim(&claim).expect("asked").leases.len(), 1);
     }
-    tx.enqueue(vec![job(json!({}))]).expect("accepted");
+    tx.enqueue(&[job(json!({}))]).expect("accepted");
     tx.set_draining("w", true).expect("known");
     assert_eq!(tx.claim(&claim).expect("asked").leases, []);
     tx.set_draining("w", false).expect("known");
     assert_eq!(tx.claim(&claim).expect("asked").leases.len(), 1);
     tx.deregister("w", registration.instance).expect("removed");
     assert!(tx.claim(&claim).is_err(), "no longer registered");
+}
+
+/// One operation that always fails, and one that panics, in a group with others.
+#[tokio::test]
+async fn a_poisoned_operation_fails_alone() {
+    let (_dir, path) = place();
+    let queue = open(&path).expect("opens");
+    // Keeps the writer busy until the others wait, so that they are one group.
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let busy = queue.write(move |_| {
+        let _ = held.recv();
+        Ok(())
+    });
+    let poisoned = queue.write(|tx| {
+        tx.execute("INSERT INTO meta (name, value) VALUES ('half', 'done')", [])?;
+        tx.execute("INSERT INTO no_such_table VALUES (1)", [])?;
+        Ok(())
+    });
+    let panicking = queue.write(|tx| -> Result<(), super::Refusal> {
+        tx.execute("INSERT INTO meta (name, value) VALUES ('half', 'done')", [])?;
+        panic!("on purpose")
+    });
+    let first = queue.enqueue(vec![job(json!({"n": 1}))]);
+    let last = queue.enqueue(vec![job(json!({"n": 2}))]);
+    let release = async move { drop(release) };
+    let (busy, first, poisoned, panicking, last, ()) =
+        tokio::join!(busy, first, poisoned, panicking, last, release);
+    busy.expect("done");
+    assert!(
+        matches!(poisoned, Err(QueueError::Fault(_))),
+        "{poisoned:?}"
+    );
+    assert!(
+        matches!(panicking, Err(QueueError::Fault(_))),
+        "{panicking:?}"
+    );
+    for accepted in [first, last] {
+        let id = accepted.expect("accepted")[0].id;
+        assert_eq!(
+            queue.get(id).await.expect("known").status,
+            JobState::Submitted
+        );
+    }
+    let half = queue.write(|tx| {
+        let half = tx.find("SELECT 1 FROM meta WHERE name = 'half'", [], |_| Ok(()))?;
+        Ok(half.is_some())
+    });
+    assert!(!half.await.expect("read"), "nothing of them stays");
+    assert_eq!(queue.stats().await.expect("counted").jobs.submitted, 2);
 }

@@ -4,16 +4,18 @@
 //! commits once and only then answers, so the cost of reaching the disk is shared. The more callers
 //! wait the larger the groups become.
 //!
-//! Two rules keep a group honest: an operation refuses before it writes anything, and a fault of
-//! the storage engine takes the whole group back, whoever it struck.
+//! Two rules keep a group honest: an operation refuses before it writes anything, and a fault takes the
+//! whole group back. If it was the store's, it is everybody's; if it was one operation's, that one is
+//! told and the others run again without it, so that nobody can keep others from being served.
 
-use std::path::PathBuf;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{oneshot, watch};
 
 use super::schema::fault;
@@ -23,6 +25,9 @@ use crate::queue::{QueueError, QueueOptions};
 /// Most operations in one transaction.
 const GROUP_LIMIT: usize = 512;
 
+/// Operations of one group that may fail by themselves; with more, the fault is the store's.
+const MOST_CULPRITS: usize = 8;
+
 /// How often an idle writer looks whether another process changed the file.
 const FOREIGN_POLL: Duration = Duration::from_millis(20);
 
@@ -31,7 +36,7 @@ const FOREIGN_POLL: Duration = Duration::from_millis(20);
 pub(super) enum Refusal {
     /// It decided so, before writing anything.
     Queue(QueueError),
-    /// The storage engine failed; the group is lost.
+    /// The storage engine failed; what the group did is taken back.
     Storage(rusqlite::Error),
 }
 
@@ -49,7 +54,7 @@ impl From<QueueError> for Refusal {
 
 /// One caller's work in a group.
 pub(super) trait Work: Send {
-    /// Does it. A storage fault is returned, anything else kept for [`Work::answer`].
+    /// Does it, once more if a group is repeated. A storage fault is returned, anything else kept for [`Work::answer`].
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), rusqlite::Error>;
     /// Tells the caller, once the group is committed or lost. When the caller is gone, what has to
     /// be done about it.
@@ -61,7 +66,7 @@ pub(super) type Unclaimed<T> = fn(T) -> Option<Box<dyn Work>>;
 
 /// [`Work`] made of a closure and the channel its result goes to.
 pub(super) struct Call<F, T> {
-    work: Option<F>,
+    work: F,
     result: Option<Result<T, QueueError>>,
     reply: oneshot::Sender<Result<T, QueueError>>,
     unclaimed: Unclaimed<T>,
@@ -75,7 +80,7 @@ impl<F, T> Call<F, T> {
         let (reply, receiver) = oneshot::channel();
         (
             Self {
-                work: Some(work),
+                work,
                 result: None,
                 reply,
                 unclaimed,
@@ -87,18 +92,15 @@ impl<F, T> Call<F, T> {
 
 impl<F, T> Work for Call<F, T>
 where
-    F: FnOnce(&mut Tx<'_>) -> Result<T, Refusal> + Send,
+    F: FnMut(&mut Tx<'_>) -> Result<T, Refusal> + Send,
     T: Send,
 {
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), rusqlite::Error> {
-        let Some(work) = self.work.take() else {
-            return Ok(());
-        };
-        match work(tx) {
-            Ok(value) => self.result = Some(Ok(value)),
-            Err(Refusal::Queue(error)) => self.result = Some(Err(error)),
+        self.result = match (self.work)(tx) {
+            Ok(value) => Some(Ok(value)),
+            Err(Refusal::Queue(error)) => Some(Err(error)),
             Err(Refusal::Storage(error)) => return Err(error),
-        }
+        };
         Ok(())
     }
 
@@ -150,19 +152,26 @@ pub(super) struct Writer {
 impl Writer {
     /// Works until told to close or until nobody is left to tell it anything.
     pub(super) fn run(mut self, inbox: &Receiver<Message>) {
+        let mut open = true;
+        // A panic outside of an operation is our fault; to go on is better than to answer nobody.
+        while open && catch_unwind(AssertUnwindSafe(|| self.serve(inbox, &mut open))).is_err() {
+            tracing::error!("the queue's writer panicked: callers lost their answers; it goes on");
+        }
+    }
+
+    fn serve(&mut self, inbox: &Receiver<Message>, open: &mut bool) {
         let mut group: Vec<Box<dyn Work>> = Vec::with_capacity(GROUP_LIMIT);
         let mut version = self.data_version();
-        let mut open = true;
-        while open {
+        while *open {
             match inbox.recv_timeout(FOREIGN_POLL) {
                 Ok(Message::Work(work)) => group.push(work),
-                Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => open = false,
+                Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => *open = false,
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            while open && group.len() < GROUP_LIMIT {
+            while *open && group.len() < GROUP_LIMIT {
                 match inbox.try_recv() {
                     Ok(Message::Work(work)) => group.push(work),
-                    Ok(Message::Close) => open = false,
+                    Ok(Message::Close) => *open = false,
                     Err(_) => break,
                 }
             }
@@ -195,7 +204,16 @@ impl Writer {
             return;
         }
         let begun = Instant::now();
-        let done = self.transact(group);
+        let mut culprits = Vec::new();
+        let done = loop {
+            match self.transact(group) {
+                Err(Fault::Operation { at, reason }) if culprits.len() < MOST_CULPRITS => {
+                    tracing::error!(reason, "an operation of the queue failed");
+                    culprits.push((group.remove(at), reason));
+                }
+                other => break other.map_err(|fault| fault.for_all(&self.path)),
+            }
+        };
         if done.is_ok() {
             self.signals.transactions.fetch_add(1, Ordering::Relaxed);
             if let Some(tell) = &self.on_transaction {
@@ -204,7 +222,7 @@ impl Writer {
         }
         self.signals
             .operations
-            .fetch_add(group.len() as u64, Ordering::Relaxed);
+            .fetch_add((group.len() + culprits.len()) as u64, Ordering::Relaxed);
         if let Ok(effects) = &done {
             if effects.work {
                 self.signals.work.send_modify(|n| *n += 1);
@@ -220,21 +238,77 @@ impl Writer {
                 .into_iter()
                 .filter_map(|work| work.answer(committed.clone())),
         );
+        for (work, reason) in culprits {
+            group.extend(work.answer(Err(QueueError::Fault(reason))));
+        }
     }
 
-    fn transact(&mut self, group: &mut [Box<dyn Work>]) -> Result<Effects, QueueError> {
-        let run = |conn: &mut Connection| -> rusqlite::Result<Effects> {
-            let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let mut tx = Tx::new(&transaction, &self.options);
-            for work in group {
-                work.run(&mut tx)?;
+    fn transact(&mut self, group: &mut [Box<dyn Work>]) -> Result<Effects, Fault> {
+        let transaction = self
+            .conn
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut tx = Tx::new(&transaction, &self.options);
+        for (at, work) in group.iter_mut().enumerate() {
+            match catch_unwind(AssertUnwindSafe(|| work.run(&mut tx))) {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) if is_of_one(&error) => {
+                    let reason = error.to_string();
+                    return Err(Fault::Operation { at, reason });
+                }
+                Ok(Err(error)) => return Err(error.into()),
+                Err(_) => {
+                    let reason = "it panicked".to_owned();
+                    return Err(Fault::Operation { at, reason });
+                }
             }
-            let effects = tx.settle()?;
-            transaction.commit()?;
-            Ok(effects)
-        };
-        run(&mut self.conn).map_err(|error| fault(&self.path, &error))
+        }
+        let effects = tx.settle()?;
+        transaction.commit()?;
+        Ok(effects)
     }
+}
+
+/// Why a transaction was taken back.
+enum Fault {
+    /// The store failed.
+    Store(rusqlite::Error),
+    /// One operation of the group cannot be done.
+    Operation { at: usize, reason: String },
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Fault {
+    /// What the whole group is told.
+    fn for_all(self, place: &Path) -> QueueError {
+        match self {
+            Self::Store(error) => fault(place, &error),
+            Self::Operation { reason, .. } => QueueError::Unavailable {
+                reason,
+                retry_after: Duration::from_secs(1),
+            },
+        }
+    }
+}
+
+/// Whether an error comes of what was asked, so that asking again gives it again, and not of how the
+/// store is.
+fn is_of_one(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        None | Some(
+            ErrorCode::ConstraintViolation
+                | ErrorCode::TooBig
+                | ErrorCode::TypeMismatch
+                | ErrorCode::ParameterOutOfRange
+                | ErrorCode::ApiMisuse
+                | ErrorCode::Unknown
+        )
+    )
 }
 
 /// What a transaction means to those who wait.
