@@ -23,7 +23,8 @@ API and a worker in one process and exposes all of them.
   them.
 - Every series also has `otel_scope_name`, and `otel_scope_version` where the scope has one, unless
   `telemetry.metrics.scope_labels` is off. `target_info` carries the resource.
-- A counter or histogram with labels appears with its first measurement.
+- Counters of jobs begin at zero for every operation. Other counters and histograms with labels appear with
+  their first measurement.
 - Gauges of the queue and the fleet are at most two seconds old. An older reading is left out.
 ";
 
