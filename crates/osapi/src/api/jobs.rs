@@ -191,12 +191,8 @@ pub(super) async fn delete(
     State(state): State<ApiState>,
     PathJob(id): PathJob,
 ) -> Result<StatusCode, Problem> {
-    if let Deleted::Cancelled {
-        operation,
-        waiting_units,
-    } = state.queue.delete(id).await?
-    {
-        state.events.cancelled(&operation, waiting_units);
+    if let Deleted::Cancelled { operation, units } = state.queue.delete(id).await? {
+        state.events.cancelled(&operation, units);
     }
     Ok(StatusCode::NO_CONTENT)
 }

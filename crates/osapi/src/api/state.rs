@@ -102,7 +102,7 @@ impl OperationRules for Registry {
 pub trait JobEvents: Send + Sync {
     /// Units of work were accepted.
     fn created(&self, operation: &str, units: u32);
-    /// Units of work that no worker held were cancelled.
+    /// Units of work were cancelled, those that run among them.
     fn cancelled(&self, operation: &str, units: u32);
 }
 

@@ -360,8 +360,8 @@ pub enum Deleted {
     Cancelled {
         /// The operation's name.
         operation: String,
-        /// Units cancelled that no worker held. Those a worker held, that worker reports.
-        waiting_units: u32,
+        /// Units cancelled, whether or not a worker held them; they have ended here.
+        units: u32,
     },
     /// It had ended: its record is gone.
     Removed,

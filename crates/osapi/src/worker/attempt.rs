@@ -127,9 +127,7 @@ fn count(shared: &Shared, lease: &Lease, finished: Finished, duration: Duration)
         Finished::Completed => (AttemptStatus::Completed, Some(JobState::Completed)),
         Finished::Failed => (AttemptStatus::Failed, Some(JobState::Failed)),
         Finished::Retrying(_) => (AttemptStatus::Retried, None),
-        Finished::Stale(Revoked::Cancelled) => {
-            (AttemptStatus::Cancelled, Some(JobState::Cancelled))
-        }
+        Finished::Stale(Revoked::Cancelled) => (AttemptStatus::Cancelled, None),
         Finished::Stale(Revoked::Lost) => {
             debug!(job = %lease.job, "the lease was lost, the result is dropped");
             return;
@@ -139,8 +137,9 @@ fn count(shared: &Shared, lease: &Lease, finished: Finished, duration: Duration)
     shared
         .observer
         .attempt(&shared.options.name, operation, status, duration);
-    match state {
-        Some(state) => shared.observer.completed(operation, state),
-        None => shared.observer.retried(operation),
+    if let Some(state) = state {
+        shared.observer.completed(operation, state);
+    } else if status == AttemptStatus::Retried {
+        shared.observer.retried(operation);
     }
 }

@@ -51,7 +51,8 @@ pub trait JobObserver: Send + Sync {
     /// whose lease was lost, nor of those given back.
     fn attempt(&self, worker: &str, operation: &str, status: AttemptStatus, duration: Duration);
 
-    /// A unit has reached its final state.
+    /// A unit has reached its final state here. A cancelled one reached it where it was cancelled, and
+    /// its worker, which learns of it later or never, does not tell.
     fn completed(&self, operation: &str, state: JobState);
 
     /// A unit is to be tried again after a failed attempt.

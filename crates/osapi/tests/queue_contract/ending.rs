@@ -153,7 +153,7 @@ pub(crate) async fn cancels_a_waiting_job(bed: Bed) {
         deleted,
         Deleted::Cancelled {
             operation: "sleep".to_owned(),
-            waiting_units: 1
+            units: 1
         }
     );
     assert_eq!(queue.take("w", 1).await, []);
@@ -177,7 +177,7 @@ pub(crate) async fn cancels_a_running_job(bed: Bed) {
         deleted,
         Deleted::Cancelled {
             operation: "sleep".to_owned(),
-            waiting_units: 0
+            units: 1
         }
     );
     assert_eq!(queue.record(id).await.status, JobState::Cancelled);

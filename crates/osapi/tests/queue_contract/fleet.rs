@@ -117,7 +117,7 @@ pub(crate) async fn cancels_a_job_for_all_with_its_units(bed: Bed) {
         deleted,
         Deleted::Cancelled {
             operation: "sleep".to_owned(),
-            waiting_units: 1
+            units: 2
         }
     );
     assert_eq!(queue.take("b", 1).await, []);

@@ -2,9 +2,7 @@
 
 use rusqlite::params;
 
-use super::state::{
-    self, CANCELLED, COMPLETED, DLQ, FAILED, PROCESSING, RETRYING, SUBMITTED, is_final,
-};
+use super::state::{self, CANCELLED, COMPLETED, DLQ, FAILED, PROCESSING, RETRYING, is_final};
 use super::tx::Tx;
 use super::writer::Refusal;
 use crate::queue::{Deleted, Finished, JobId, LeaseToken, Outcome, QueueError, TimelineKind};
@@ -183,12 +181,6 @@ impl Tx<'_> {
             params![job.seq],
             read_unit,
         )?;
-        let is_waiting = |unit: &&Unit| matches!(unit.state, SUBMITTED | RETRYING);
-        let waiting = if units.is_empty() {
-            is_waiting(&&job).into()
-        } else {
-            units.iter().filter(is_waiting).count()
-        };
         let ending = Ending {
             state: CANCELLED,
             kind: TimelineKind::Cancelled,
@@ -202,7 +194,8 @@ impl Tx<'_> {
         }
         Ok(Deleted::Cancelled {
             operation: job.operation,
-            waiting_units: u32::try_from(waiting).unwrap_or(u32::MAX),
+            // A job for all has units; any other is its own one.
+            units: u32::try_from(units.len().max(1)).unwrap_or(u32::MAX),
         })
     }
 
