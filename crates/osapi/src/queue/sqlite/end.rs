@@ -96,7 +96,7 @@ impl Tx<'_> {
             self.count(&unit.operation, RETRYING, 1);
         }
         self.offer(None);
-        self.effects.changed = true;
+        self.touch(unit.seq, unit.parent);
         Ok(())
     }
 
@@ -112,7 +112,7 @@ impl Tx<'_> {
              WHERE seq = ?1",
             params![unit.seq, ending.state, self.now.wall_us, dlq, ending.error, result, event],
         )?;
-        self.effects.changed = true;
+        self.touch(unit.seq, unit.parent);
         if unit.parent != 0 {
             return self.settle_parent(unit.parent);
         }
@@ -213,6 +213,7 @@ impl Tx<'_> {
             },
         )?;
         self.execute("DELETE FROM jobs WHERE parent = ?1", params![seq])?;
+        self.touch(seq, 0);
         if let Some((operation, state, in_dlq)) = gone {
             self.count(&operation, state, -1);
             if in_dlq {

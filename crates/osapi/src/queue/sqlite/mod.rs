@@ -10,6 +10,7 @@ mod check;
 mod clock;
 mod end;
 mod fleet;
+mod follow;
 mod pool;
 mod read;
 mod schema;
@@ -38,6 +39,7 @@ use tokio::time::Instant;
 pub use self::writer::OnTransaction;
 
 use self::check::Checked;
+use self::follow::Follow;
 use self::pool::Readers;
 use self::take::Taken;
 use self::tx::Tx;
@@ -89,7 +91,7 @@ impl SqliteQueue {
         let options = Arc::new(options);
         let signals = Arc::new(Signals {
             work: watch::Sender::new(0),
-            changed: watch::Sender::new(0),
+            followers: Arc::default(),
             transactions: AtomicU64::new(0),
             operations: AtomicU64::new(0),
         });
@@ -240,11 +242,10 @@ impl Queue for SqliteQueue {
     }
 
     fn watch(&self, id: JobId) -> BoxStream<'static, Result<JobRecord, QueueError>> {
-        let changes = self.shared.signals.changed.subscribe();
         let watch = Watch {
             queue: Arc::clone(&self.shared),
             id,
-            changes,
+            changes: None,
             last: None,
             ended: false,
         };
@@ -366,7 +367,7 @@ impl Queue for SqliteQueue {
 struct Watch {
     queue: Arc<Shared>,
     id: JobId,
-    changes: watch::Receiver<u64>,
+    changes: Option<Follow>,
     last: Option<JobRecord>,
     ended: bool,
 }
@@ -377,12 +378,7 @@ impl Watch {
             if self.ended {
                 return None;
             }
-            if self.last.is_some() {
-                tokio::time::sleep(WATCH_PACE).await;
-                self.changes.changed().await.ok()?;
-            }
-            self.changes.mark_unchanged();
-            match self.queue.get(self.id).await {
+            match self.look().await {
                 Err(QueueError::NotFound(_)) if self.last.is_some() => return None,
                 Err(error) => {
                     self.ended = true;
@@ -396,5 +392,24 @@ impl Watch {
                 }
             }
         }
+    }
+
+    /// The record: at once the first time, after that when it may have changed.
+    async fn look(&mut self) -> Result<JobRecord, QueueError> {
+        if let Some(changes) = &mut self.changes {
+            tokio::time::sleep(WATCH_PACE).await;
+            changes.changed().await;
+        } else {
+            let id = self.id;
+            let seq = self
+                .queue
+                .readers
+                .read(move |conn| read::seq(conn, id))
+                .await?;
+            let seq = seq.ok_or_else(|| QueueError::NotFound(format!("job {id}")))?;
+            // Before the record is read, so that no change is missed.
+            self.changes = Some(self.queue.signals.followers.follow(seq));
+        }
+        self.queue.get(self.id).await
     }
 }

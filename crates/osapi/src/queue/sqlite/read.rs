@@ -36,6 +36,13 @@ pub(super) fn get(conn: &mut Connection, id: JobId) -> rusqlite::Result<Option<J
     Ok(Some(record))
 }
 
+/// The number a job is kept under.
+pub(super) fn seq(conn: &mut Connection, id: JobId) -> rusqlite::Result<Option<i64>> {
+    conn.prepare_cached("SELECT seq FROM jobs WHERE id = ?1 AND parent = 0")?
+        .query_row(params![id.0], |row| row.get(0))
+        .optional()
+}
+
 fn read_record(row: &Row<'_>) -> rusqlite::Result<JobRecord> {
     let summary = read_summary(row)?;
     let mut timeline = vec![TimelineEvent {

@@ -99,6 +99,7 @@ impl Tx<'_> {
             "UPDATE jobs SET dlq = 0, timeline = timeline || ?2 WHERE seq = ?1",
             params![seq, event],
         )?;
+        self.touch(seq, 0);
         if in_dlq {
             self.count(&kind, state::DLQ, -1);
         }

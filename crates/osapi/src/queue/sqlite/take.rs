@@ -151,6 +151,7 @@ impl Tx<'_> {
         attempt: u32,
         operation: &Operation,
     ) -> rusqlite::Result<JobId> {
+        self.touch(unit.seq, unit.parent);
         if unit.parent == 0 {
             self.count(
                 &operation.kind,
@@ -168,7 +169,6 @@ impl Tx<'_> {
             self.count(&operation.kind, SUBMITTED, -1);
             self.count(&operation.kind, PROCESSING, 1);
         }
-        self.effects.changed = true;
         let job = self.find(
             "SELECT id FROM jobs WHERE seq = ?1",
             params![unit.parent],
@@ -251,7 +251,7 @@ impl Tx<'_> {
             self.count(&operation, state, 1);
         }
         self.offer(None);
-        self.effects.changed = true;
+        self.touch(seq, parent);
         Ok(())
     }
 }

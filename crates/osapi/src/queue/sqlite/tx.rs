@@ -92,7 +92,12 @@ impl<'a> Tx<'a> {
             counts[slot] = by;
             self.counts.insert(operation.to_owned(), counts);
         }
-        self.effects.changed = true;
+    }
+
+    /// Notes that a job, or a unit of it, changed.
+    pub(super) fn touch(&mut self, seq: i64, parent: i64) {
+        let job = if parent == 0 { seq } else { parent };
+        self.effects.changed.push(job);
     }
 
     /// To be called when a unit may be handed out that could not be before: on the given route, or on
@@ -170,6 +175,7 @@ impl<'a> Tx<'a> {
                 statement.execute(params![operation, state, by])?;
             }
         }
+        drop(statement);
         Ok(self.effects)
     }
 }

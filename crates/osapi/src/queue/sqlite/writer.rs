@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{oneshot, watch};
 
+use super::follow::Followers;
 use super::schema::fault;
 use super::tx::Tx;
 use crate::queue::{QueueError, QueueOptions};
@@ -130,8 +131,8 @@ pub(super) enum Message {
 pub(super) struct Signals {
     /// Changes when work may have become available.
     pub(super) work: watch::Sender<u64>,
-    /// Changes when any job may have changed.
-    pub(super) changed: watch::Sender<u64>,
+    /// Whoever wants to know when a job changes.
+    pub(super) followers: Arc<Followers>,
     /// Transactions committed.
     pub(super) transactions: AtomicU64,
     /// Operations answered.
@@ -180,7 +181,7 @@ impl Writer {
             if seen != version {
                 version = seen;
                 self.signals.work.send_modify(|n| *n += 1);
-                self.signals.changed.send_modify(|n| *n += 1);
+                self.signals.followers.tell_of_others();
             }
         }
         while !group.is_empty() {
@@ -227,9 +228,7 @@ impl Writer {
             if effects.work {
                 self.signals.work.send_modify(|n| *n += 1);
             }
-            if effects.changed {
-                self.signals.changed.send_modify(|n| *n += 1);
-            }
+            self.signals.followers.tell(&effects.changed);
         }
         let committed = done.map(|_| ());
         let answered: Vec<_> = std::mem::take(group);
@@ -312,10 +311,10 @@ fn is_of_one(error: &rusqlite::Error) -> bool {
 }
 
 /// What a transaction means to those who wait.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Effects {
     /// Something became claimable.
     pub(super) work: bool,
-    /// Some job changed.
-    pub(super) changed: bool,
+    /// The jobs that changed.
+    pub(super) changed: Vec<i64>,
 }
