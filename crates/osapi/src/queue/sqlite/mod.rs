@@ -229,7 +229,7 @@ impl Queue for SqliteQueue {
     fn list(&self, filter: JobFilter) -> Reply<'_, JobPage> {
         self.shared
             .readers
-            .read(move |conn| read::list(conn, filter))
+            .read_long(move |conn| read::list(conn, filter))
             .boxed()
     }
 

@@ -13,6 +13,10 @@ use crate::queue::QueueError;
 /// Connections, and so reads at a time.
 const CONNECTIONS: usize = 4;
 
+/// Of these, how many may be at reads that can take long. The rest is for what must not wait, such as
+/// whether the queue works.
+const LONG: usize = CONNECTIONS - 1;
+
 #[derive(Clone)]
 pub(super) struct Readers {
     shared: Arc<Shared>,
@@ -21,7 +25,8 @@ pub(super) struct Readers {
 struct Shared {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
-    turn: Semaphore,
+    turn: Arc<Semaphore>,
+    long: Arc<Semaphore>,
     answered: AtomicU64,
 }
 
@@ -33,7 +38,8 @@ impl Readers {
         let shared = Shared {
             path: path.to_owned(),
             idle: Mutex::new(idle),
-            turn: Semaphore::new(CONNECTIONS),
+            turn: Arc::new(Semaphore::new(CONNECTIONS)),
+            long: Arc::new(Semaphore::new(LONG)),
             answered: AtomicU64::new(0),
         };
         Ok(Self {
@@ -47,15 +53,31 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        let _turn = self
-            .shared
-            .turn
-            .acquire()
-            .await
-            .map_err(|_| QueueError::Closed)?;
+        let turn = Arc::clone(&self.shared.turn).acquire_owned();
+        let turn = turn.await.map_err(|_| QueueError::Closed)?;
         let shared = Arc::clone(&self.shared);
-        let answer = tokio::task::spawn_blocking(move || shared.run(query)).await;
-        answer.map_err(|_| QueueError::Closed)?
+        let answer = tokio::task::spawn_blocking(move || {
+            let answer = shared.run(query);
+            // Held until the query ends, though its caller may have left.
+            drop(turn);
+            answer
+        });
+        answer.await.map_err(|_| QueueError::Closed)?
+    }
+
+    /// The same for a query that can take long.
+    pub(super) async fn read_long<T, F>(&self, query: F) -> Result<T, QueueError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let room = Arc::clone(&self.shared.long).acquire_owned();
+        let room = room.await.map_err(|_| QueueError::Closed)?;
+        self.read(move |conn| {
+            let _room = room;
+            query(conn)
+        })
+        .await
     }
 
     /// Connections open, and how many of them nobody uses.
@@ -96,7 +118,7 @@ impl Shared {
         &self,
         query: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
     ) -> Result<T, QueueError> {
-        // A caller that left early gives its turn on while its query still runs: open one more then.
+        // One is missing after a query that panicked.
         let idle = self.lock().pop();
         let mut conn = idle.map_or_else(|| open_reader(&self.path), Ok)?;
         let answer = query(&mut conn).map_err(|error| fault(&self.path, &error));
@@ -106,5 +128,47 @@ impl Shared {
             idle.push(conn);
         }
         answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn long_reads_leave_room_for_short_ones() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("queue.db");
+        super::super::schema::open_writer(&path).expect("opens");
+        let readers = Readers::open(&path).expect("opens");
+        let mut releases = Vec::new();
+        let mut long = Vec::new();
+        for _ in 0..2 * CONNECTIONS {
+            let (release, held) = mpsc::channel::<()>();
+            releases.push(release);
+            let readers = readers.clone();
+            long.push(tokio::spawn(async move {
+                let hold = move |_: &mut Connection| {
+                    let _ = held.recv();
+                    Ok(())
+                };
+                readers.read_long(hold).await
+            }));
+        }
+        while readers.shared.long.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        // Those whose callers leave go on, and still count.
+        long.remove(0).abort();
+        let short = readers.read(|conn| conn.query_row("SELECT 1", [], |row| row.get::<_, i64>(0)));
+        let short = tokio::time::timeout(Duration::from_secs(20), short).await;
+        assert_eq!(short.expect("in time"), Ok(1));
+        drop(releases);
+        for read in long {
+            read.await.expect("no panic").expect("read");
+        }
     }
 }
