@@ -26,6 +26,7 @@ use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::StatusCode;
+use http::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::problem::Problem;
@@ -44,7 +45,6 @@ pub fn health_router(state: &ApiState, metrics: Router) -> Router {
         .route("/health", get(health::live))
         .route("/health/ready", get(health::ready))
         .fallback(no_such_path)
-        .method_not_allowed_fallback(no_such_method)
         .with_state(state.clone())
         .merge(metrics);
     layered(routes, state, std::convert::identity)
@@ -65,19 +65,30 @@ fn routes(state: &ApiState) -> Router {
         .route("/worker/{name}/drain", post(workers::drain))
         .route("/worker/{name}/undrain", post(workers::undrain))
         .fallback(no_such_path)
-        .method_not_allowed_fallback(no_such_method)
         .with_state(state.clone())
 }
 
 /// Wraps the routes, innermost first. A request meets the last one first.
 fn layered(routes: Router, state: &ApiState, measure: impl FnOnce(Router) -> Router) -> Router {
     let guarded = routes
+        // After the merge, so that it stands for the metrics paths, too.
+        .method_not_allowed_fallback(no_such_method)
         // Answers 503 itself, so that whatever measures requests outside sees an ordinary answer.
         .layer(middleware::from_fn(guard::deadline))
         .layer(middleware::from_fn(body::drained))
-        .layer(middleware::from_fn_with_state(state.clone(), guard::origin));
+        .layer(middleware::from_fn_with_state(state.clone(), guard::origin))
+        .layer(middleware::map_response(as_declared));
     // Measured here: refusals count, and so do panics, before they become an answer.
     measure(guarded).layer(CatchPanicLayer::custom(panicked))
+}
+
+/// Tells browsers to take an answer for what it says it is.
+async fn as_declared(mut response: Response) -> Response {
+    let nosniff = HeaderValue::from_static("nosniff");
+    response
+        .headers_mut()
+        .insert(X_CONTENT_TYPE_OPTIONS, nosniff);
+    response
 }
 
 async fn no_such_path() -> Problem {

@@ -313,3 +313,17 @@ async fn fetches_by_pages_of_other_sites_are_refused() {
     }
     assert_eq!(fetch("/health", "cross-site").await.unwrap().status(), 200);
 }
+
+#[tokio::test]
+async fn wrong_methods_are_problems_and_nothing_is_guessed() {
+    let server = up(&[]);
+    for path in ["/metrics", "/metrics.json", "/health", "/job"] {
+        let response = server.request(Method::PATCH, path).send().await.unwrap();
+        assert_eq!(
+            response.headers()["x-content-type-options"],
+            "nosniff",
+            "{path}"
+        );
+        problem(response, 405).await;
+    }
+}
