@@ -101,50 +101,16 @@ fn warn_of_differences(first: &Instrument, again: &Instrument, meter: &str) {
     }
 }
 
-fn request<T, M: Measure>(builder: InstrumentBuilder<'_, T>, kind: InstrumentKind) -> Request {
-    Request {
-        name: builder.name,
-        description: builder.description,
-        unit: builder.unit,
-        kind,
-        number: M::KIND,
-        boundaries: None,
-    }
-}
-
-fn histogram_request<T, M: Measure>(builder: HistogramBuilder<'_, T>) -> Request {
-    Request {
-        name: builder.name,
-        description: builder.description,
-        unit: builder.unit,
-        kind: InstrumentKind::Histogram,
-        number: M::KIND,
-        boundaries: builder.boundaries,
-    }
-}
-
-fn observable_request<I, M: Measure>(
-    builder: AsyncInstrumentBuilder<'_, I, M>,
-    kind: InstrumentKind,
-) -> (Request, Vec<Callback<M>>) {
-    let request = Request {
-        name: builder.name,
-        description: builder.description,
-        unit: builder.unit,
-        kind,
-        number: M::KIND,
-        boundaries: None,
-    };
-    (request, builder.callbacks)
-}
-
 macro_rules! synchronous {
     ($($method:ident: $kind:ident -> $instrument:ident<$number:ty>;)*) => {$(
         fn $method(
             &self,
             builder: InstrumentBuilder<'_, $instrument<$number>>,
         ) -> $instrument<$number> {
-            $instrument::new(self.recorder(request::<_, $number>(builder, InstrumentKind::$kind)))
+            let InstrumentBuilder { name, description, unit, .. } = builder;
+            let (kind, number) = (InstrumentKind::$kind, <$number>::KIND);
+            let request = Request { name, description, unit, kind, number, boundaries: None };
+            $instrument::new(self.recorder::<$number>(request))
         }
     )*};
 }
@@ -155,7 +121,10 @@ macro_rules! histograms {
             &self,
             builder: HistogramBuilder<'_, Histogram<$number>>,
         ) -> Histogram<$number> {
-            Histogram::new(self.recorder(histogram_request::<_, $number>(builder)))
+            let HistogramBuilder { name, description, unit, boundaries, .. } = builder;
+            let (kind, number) = (InstrumentKind::Histogram, <$number>::KIND);
+            let request = Request { name, description, unit, kind, number, boundaries };
+            Histogram::new(self.recorder::<$number>(request))
         }
     )*};
 }
@@ -166,7 +135,9 @@ macro_rules! observable {
             &self,
             builder: AsyncInstrumentBuilder<'_, $instrument<$number>, $number>,
         ) -> $instrument<$number> {
-            let (request, callbacks) = observable_request(builder, InstrumentKind::$kind);
+            let AsyncInstrumentBuilder { name, description, unit, callbacks, .. } = builder;
+            let (kind, number) = (InstrumentKind::$kind, <$number>::KIND);
+            let request = Request { name, description, unit, kind, number, boundaries: None };
             self.observe(request, callbacks);
             $instrument::new()
         }
