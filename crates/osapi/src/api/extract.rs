@@ -1,5 +1,7 @@
 //! Request parts as typed values; what does not fit is a problem, never a panic.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
@@ -7,7 +9,9 @@ use http::StatusCode;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use http::request::Parts;
 use http_body_util::BodyExt;
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::problem::Problem;
 use super::state::ApiState;
@@ -18,8 +22,27 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// Longest `Idempotency-Key`, in bytes.
 const MAX_KEY: usize = 255;
 
-/// A JSON body.
+/// A JSON body, an object.
 pub(super) struct JsonBody<T>(pub(super) T);
+
+/// A JSON object. On its own a struct would take an array of its fields as well.
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = T;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members))
+            }
+        }
+        from.deserialize_map(Members(PhantomData)).map(Self)
+    }
+}
 
 impl<T: DeserializeOwned> FromRequest<ApiState> for JsonBody<T> {
     type Rejection = Problem;
@@ -33,7 +56,8 @@ impl<T: DeserializeOwned> FromRequest<ApiState> for JsonBody<T> {
         }
         let bytes = read(request, state.max_body_bytes).await?;
         let mut json = serde_json::Deserializer::from_slice(&bytes);
-        let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let parsed = serde_path_to_error::deserialize(&mut json);
+        let Object(value) = parsed.map_err(|error| {
             let path = error.path().to_string();
             let inner = error.into_inner();
             if path == "." || inner.is_syntax() || inner.is_eof() {

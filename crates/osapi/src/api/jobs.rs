@@ -10,7 +10,7 @@ use http::header::LOCATION;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::extract::{IdempotencyKey, JsonBody, PathJob, QueryOf};
+use super::extract::{IdempotencyKey, JsonBody, Object, PathJob, QueryOf};
 use super::problem::Problem;
 use super::state::ApiState;
 use crate::queue::{
@@ -25,7 +25,7 @@ const MAX_BATCH: usize = 1000;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Submission {
-    operation: Operation,
+    operation: Object<Operation>,
     #[serde(default = "anybody")]
     target_hostname: Target,
 }
@@ -36,9 +36,10 @@ fn anybody() -> Target {
 
 impl Submission {
     fn checked(self, state: &ApiState, key: Option<String>) -> Result<NewJob, Problem> {
-        state.operations.check(&self.operation)?;
+        let Object(operation) = self.operation;
+        state.operations.check(&operation)?;
         Ok(NewJob {
-            operation: self.operation,
+            operation,
             target: self.target_hostname,
             idempotency_key: key,
         })
@@ -49,7 +50,7 @@ impl Submission {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Batch {
-    jobs: Vec<Submission>,
+    jobs: Vec<Object<Submission>>,
 }
 
 /// A job that was accepted.
@@ -104,7 +105,7 @@ pub(super) async fn submit_batch(
         )));
     }
     let mut jobs = Vec::with_capacity(batch.jobs.len());
-    for (index, submission) in batch.jobs.into_iter().enumerate() {
+    for (index, Object(submission)) in batch.jobs.into_iter().enumerate() {
         // No key of a client's holds a newline, so these never meet a single job's.
         let key = key.as_ref().map(|key| format!("{key}\n{index}"));
         jobs.push(submission.checked(&state, key)?);

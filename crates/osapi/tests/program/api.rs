@@ -388,6 +388,20 @@ async fn refusals() {
         (
             Method::POST,
             "/job".into(),
+            Some(r#"[{"type":"sleep","data":{"seconds":0}},"_any"]"#),
+            400,
+            "an object",
+        ),
+        (
+            Method::POST,
+            "/job".into(),
+            Some(r#"{"operation":["sleep",{"seconds":0}]}"#),
+            400,
+            "an object",
+        ),
+        (
+            Method::POST,
+            "/job".into(),
             Some(r#"{"operation":{"type":"sleep","data":{"seconds":"soon"}}}"#),
             400,
             "sleep: seconds: expected a number",

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use osapi::queue::{Beat, Deleted, JobState, Outcome, QueueError, Revoked, Target, WorkerState};
+use osapi::queue::{
+    Beat, Deleted, JobFilter, JobState, Outcome, QueueError, Revoked, Target, WorkerState,
+};
 use serde_json::json;
 
 use crate::bed::{Bed, DEADLINE, Words, job, job_for};
@@ -71,6 +73,15 @@ pub(crate) async fn runs_a_job_for_all_on_each_ready_worker(bed: Bed) {
         results,
         [("a", Some(json!("from a"))), ("b", Some(json!("from b")))]
     );
+    let listed = queue
+        .list(JobFilter {
+            status: None,
+            limit: 10,
+            offset: 0,
+        })
+        .await
+        .expect("page");
+    assert_eq!(listed.items[0].attempts, 2, "the list says the same");
     let stats = queue.stats().await.expect("stats");
     assert_eq!(
         (stats.jobs.completed, stats.jobs.total()),

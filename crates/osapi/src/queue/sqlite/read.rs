@@ -14,7 +14,10 @@ use crate::queue::{
     StateCounts, Target, TimelineEvent, TimelineKind, UnitResponse, WorkerInfo, WorkerState,
 };
 
-const SUMMARY: &str = "id, state, operation, data, target, attempts, created_us, started_us, finished_us, worker, error";
+/// Of a job for all, the attempts are those of its units.
+const SUMMARY: &str = "id, state, operation, data, target,
+    attempts + (SELECT coalesce(sum(unit.attempts), 0) FROM jobs unit WHERE unit.parent = jobs.seq),
+    created_us, started_us, finished_us, worker, error";
 
 /// A job with all its units; `None` when there is none.
 pub(super) fn get(conn: &mut Connection, id: JobId) -> rusqlite::Result<Option<JobRecord>> {
@@ -90,7 +93,6 @@ fn add_units(conn: &Connection, seq: i64, record: &mut JobRecord) -> rusqlite::R
             result: read_json(row, 3)?,
             error: row.get(4)?,
         };
-        record.attempts += response.attempts;
         record
             .timeline
             .extend(state::events(row.get_ref(5)?.as_str()?));
