@@ -15,11 +15,13 @@ const FEW_BOUNDS: usize = 32;
 /// (pair of) cache lines.
 const PADDING: usize = 16;
 
-// The words of a stripe: sum, smallest, largest, then the buckets.
+// The words of a stripe: sum, smallest, largest, (of the first stripe) who used it last and how
+// often that changed, then the buckets.
 const SUM: usize = 0;
 const MIN: usize = 1;
 const MAX: usize = 2;
-const BUCKETS: usize = 3;
+const TURNS: usize = 3;
+const BUCKETS: usize = 4;
 
 /// A distribution over explicit buckets. There is no count: it is the sum of the buckets.
 #[derive(Debug)]
@@ -65,7 +67,8 @@ impl HistogramCell {
         // Last: whoever reads this count sees the rest of the recording too. Unlike the sum, which
         // a zero leaves as it is, it always changes, and so always shows contention.
         contended |= add_was_contended(&words[bucket], 1u64);
-        if contended && stripe::relieve(stripes.is_some()) {
+        let contended = contended && stripe::relieve(stripes.is_some());
+        if contended || (stripes.is_none() && stripe::changed_hands(&words[TURNS])) {
             self.more
                 .get_or_init(|| new_stripes::<M>(self.bounds.len()));
         }
@@ -75,6 +78,7 @@ impl HistogramCell {
     /// value (the latter two meaningless while nothing is recorded). Every recording in the counts
     /// is in the rest; the rest may hold some more that were under way.
     pub(crate) fn read<M: Measure>(&self, counts: &mut [u64]) -> (M, M, M) {
+        stripe::was_read(&self.first[TURNS]);
         let more = self.more.get().map(Box::as_ref);
         let stripes = || {
             let more = more.iter().flat_map(|Stripes(stripes)| stripes);

@@ -13,6 +13,8 @@ use crate::number::Measure;
 #[derive(Debug, Default)]
 pub(crate) struct SumCell {
     first: AtomicU64,
+    /// Who used `first` last, and how often that changed.
+    turns: AtomicU64,
     more: OnceLock<Box<Stripes>>,
 }
 
@@ -27,13 +29,15 @@ impl SumCell {
             None => &self.first,
             Some(stripes) => &*stripes[stripe::current(stripes.len())],
         };
-        if add_was_contended(word, value) && stripe::relieve(stripes.is_some()) {
+        let contended = add_was_contended(word, value) && stripe::relieve(stripes.is_some());
+        if contended || (stripes.is_none() && stripe::changed_hands(&self.turns)) {
             self.more.get_or_init(new_stripes);
         }
     }
 
     /// The total, as bits of the same number type that was added.
     pub(crate) fn total<M: Measure>(&self) -> u64 {
+        stripe::was_read(&self.turns);
         let first = M::from_bits(self.first.load(Relaxed));
         let Some(Stripes(stripes)) = self.more.get().map(Box::as_ref) else {
             return first.bits();
