@@ -136,7 +136,6 @@ impl ProcessTelemetry {
             Arc::clone(queue),
             self.stop.clone(),
         ));
-        self.tasks.close();
     }
 
     /// The metrics endpoints, for a router to be merged with: none if metrics are off or have a
