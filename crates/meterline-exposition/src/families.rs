@@ -131,7 +131,7 @@ fn block<'a>(
     };
     let values: &[Number] = match data {
         meterline_sdk::Data::Sum { values, .. } | meterline_sdk::Data::Gauge(values) => values,
-        meterline_sdk::Data::Histogram(data) => {
+        meterline_sdk::Data::Histogram(data) | meterline_sdk::Data::Both(data, _) => {
             return Block::Histograms(HistogramBlock {
                 rows,
                 data,

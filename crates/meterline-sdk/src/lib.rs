@@ -30,5 +30,6 @@ pub use provider::{MeterProvider, MeterProviderBuilder, WeakMeterProvider};
 pub use resource::Resource;
 pub use series::{Series, SeriesList};
 pub use snapshot::{
-    Data, Descriptor, HistogramPoint, Histograms, InstrumentKind, Metric, Snapshot,
+    Data, Descriptor, Exemplar, Exemplars, ExponentialBuckets, ExponentialHistograms,
+    ExponentialPoint, HistogramPoint, Histograms, InstrumentKind, Metric, Snapshot, Temporality,
 };

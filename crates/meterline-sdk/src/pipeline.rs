@@ -16,7 +16,7 @@ use crate::number::Measure;
 use crate::observed::Observed;
 use crate::recorded::Recorded;
 use crate::scope::{Scope, Stream};
-use crate::snapshot::{Metric, Snapshot};
+use crate::snapshot::{Exemplars, Metric, Snapshot, Temporality};
 use crate::{Attributes, Resource};
 
 pub(crate) struct Pipeline {
@@ -132,6 +132,8 @@ fn collect_scope(scope: &Scope, began: SystemTime) -> Vec<Metric> {
             descriptor: Arc::clone(&stream.instrument().descriptor),
             series,
             data,
+            temporality: Temporality::Cumulative,
+            exemplars: Exemplars::default(),
         }
     };
     streams

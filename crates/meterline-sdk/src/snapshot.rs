@@ -4,9 +4,15 @@ use std::time::SystemTime;
 
 use opentelemetry::InstrumentationScope;
 
-use crate::{Number, Resource, SeriesList};
+use crate::{Number, Resource, Series, SeriesList};
 
-/// Everything one collection saw, as plain values; always cumulative.
+mod exemplar;
+mod exponential;
+
+pub use exemplar::{Exemplar, Exemplars};
+pub use exponential::{ExponentialBuckets, ExponentialHistograms, ExponentialPoint};
+
+/// Everything one collection saw, as plain values.
 ///
 /// Metrics are sorted by scope (name, version, schema URL, attributes) and instrument (name, kind,
 /// unit), series by their attributes: two snapshots of the same state are in the same order,
@@ -33,6 +39,34 @@ pub struct Metric {
     pub series: SeriesList,
     /// The values.
     pub data: Data,
+    /// What the values count from.
+    pub temporality: Temporality,
+    /// Single measurements kept as examples of the points.
+    pub exemplars: Exemplars,
+}
+
+impl Metric {
+    /// When the point of `series` began to count: for a delta not before the reading it follows.
+    #[must_use]
+    pub fn start(&self, series: &Series) -> SystemTime {
+        match self.temporality {
+            Temporality::Cumulative => series.start(),
+            Temporality::Delta { since } => series.start().max(since),
+        }
+    }
+}
+
+/// What the values of sums and histograms count from; a gauge is what it is either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Temporality {
+    /// From the start of each series.
+    #[default]
+    Cumulative,
+    /// From the reader's previous collection, or the start of the series if that was later.
+    Delta {
+        /// When the reader collected before this.
+        since: SystemTime,
+    },
 }
 
 /// What an instrument is called and measures.
@@ -83,6 +117,11 @@ pub enum Data {
     Gauge(Vec<Number>),
     /// Distributions over explicit buckets.
     Histogram(Histograms),
+    /// Distributions over exponential buckets.
+    ExponentialHistogram(ExponentialHistograms),
+    /// The same distributions twice: over explicit buckets and over exponential ones, the points in
+    /// the same order.
+    Both(Histograms, ExponentialHistograms),
 }
 
 impl Data {
@@ -91,7 +130,8 @@ impl Data {
     pub fn len(&self) -> usize {
         match self {
             Self::Sum { values, .. } | Self::Gauge(values) => values.len(),
-            Self::Histogram(histograms) => histograms.len(),
+            Self::Histogram(histograms) | Self::Both(histograms, _) => histograms.len(),
+            Self::ExponentialHistogram(histograms) => histograms.len(),
         }
     }
 

@@ -65,7 +65,7 @@ impl MetricPlan {
         name: &str,
         metric: &Metric,
     ) -> bool {
-        if let Data::Histogram(data) = &metric.data
+        if let Data::Histogram(data) | Data::Both(data, _) = &metric.data
             && !self.bounds.fit(data.bounds())
         {
             self.bounds = BucketBounds::new(data.bounds());
@@ -96,7 +96,7 @@ pub(super) fn kind_of(data: &Data) -> Option<Kind> {
             monotonic: false, ..
         }
         | Data::Gauge(_) => Some(Kind::Gauge),
-        Data::Histogram(_) => Some(Kind::Histogram),
+        Data::Histogram(_) | Data::Both(..) => Some(Kind::Histogram),
         _ => None,
     }
 }

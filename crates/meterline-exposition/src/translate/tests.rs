@@ -1,6 +1,8 @@
 use std::time::UNIX_EPOCH;
 
-use meterline_sdk::{Data, Descriptor, Histograms, InstrumentKind, Number, Resource, Series};
+use meterline_sdk::{
+    Data, Descriptor, Exemplars, Histograms, InstrumentKind, Number, Resource, Series, Temporality,
+};
 use opentelemetry::{InstrumentationScope, KeyValue};
 
 use super::*;
@@ -19,6 +21,8 @@ fn metric(scope: &'static str, name: &'static str, data: Data) -> Metric {
         }),
         series: series.collect(),
         data,
+        temporality: Temporality::Cumulative,
+        exemplars: Exemplars::default(),
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::UNIX_EPOCH;
 
 use meterline_exposition::{TranslationOptions, Translator, encode_json, encode_text};
 use meterline_sdk::{
-    Data, Descriptor, Histograms, InstrumentKind, Metric, Number, Resource, Series, Snapshot,
+    Data, Descriptor, Exemplars, Histograms, InstrumentKind, Metric, Number, Resource, Series,
+    Snapshot, Temporality,
 };
 use opentelemetry::{InstrumentationScope, KeyValue};
 
@@ -69,6 +70,8 @@ pub(crate) fn in_scope(
         descriptor: Arc::new(descriptor),
         series: series.collect(),
         data,
+        temporality: Temporality::Cumulative,
+        exemplars: Exemplars::default(),
     }
 }
 
