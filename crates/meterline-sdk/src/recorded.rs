@@ -1,31 +1,27 @@
-//! The series of a synchronous instrument: found, created up to the cardinality limit, and listed
-//! in order.
+//! What a synchronous instrument recorded: its series, and how a measurement gets into one.
+//!
+//! `find` is how a series is found or created up to the cardinality limit, `read` how all of them
+//! are listed in order and read.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
-use std::time::SystemTime;
 
-use crossbeam_utils::CachePadded;
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
 use opentelemetry::KeyValue;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 
-use crate::attributes::{self, Attributes};
-use crate::cell::{Cell, HistogramCell, SumCell};
 use crate::diagnostics::Diagnostics;
-use crate::instrument::{Aggregation, Instrument};
+use crate::instrument::Instrument;
 use crate::lookup::{self, Found, Wanted};
-use crate::number::{Measure, NumberKind};
-use crate::series::{Series, SeriesList};
-use crate::snapshot::{Data, Histograms};
+use crate::number::Measure;
+use crate::series::Series;
+use find::Shards;
+use read::Listing;
 
-/// Enough that threads which all miss what they remember seldom meet.
-const SHARDS: usize = 8;
+mod find;
+mod read;
 
 static STREAMS: AtomicU64 = AtomicU64::new(0);
-
-type Shard = CachePadded<RwLock<HashTable<Arc<Series>>>>;
 
 /// What one synchronous instrument recorded.
 pub(crate) struct Recorded {
@@ -34,7 +30,7 @@ pub(crate) struct Recorded {
     instrument: Instrument,
     limit: usize,
     hasher: RandomState,
-    shards: [Shard; SHARDS],
+    shards: Shards,
     /// How many series count against the limit.
     counted: AtomicUsize,
     /// The series without attributes, and the overflow series: neither counts against the limit.
@@ -42,13 +38,6 @@ pub(crate) struct Recorded {
     overflow: OnceLock<Arc<Series>>,
     listing: Mutex<Listing>,
     diagnostics: Arc<Diagnostics>,
-}
-
-/// The series in order, as of the last collection, and those that came since.
-#[derive(Default)]
-struct Listing {
-    sorted: SeriesList,
-    added: Vec<Arc<Series>>,
 }
 
 impl Recorded {
@@ -115,161 +104,4 @@ impl Recorded {
     pub(crate) fn count_overflow(&self) {
         self.diagnostics.overflowed(&self.instrument);
     }
-
-    #[inline]
-    fn bare<M: Measure>(&self, first: M) -> &Arc<Series> {
-        self.bare
-            .get_or_init(|| self.create(Attributes::default(), first))
-    }
-
-    fn overflow<M: Measure>(&self, first: M) -> &Arc<Series> {
-        self.overflow
-            .get_or_init(|| self.create(Attributes::overflow().clone(), first))
-    }
-
-    fn hash(&self, attributes: &[KeyValue]) -> u64 {
-        attributes::hash(&self.hasher, attributes)
-    }
-
-    fn shard(&self, hash: u64) -> &Shard {
-        // Neither the low bits, which pick a bucket and what a thread remembers, nor the highest,
-        // which tell buckets apart.
-        &self.shards[(hash >> 32) as usize % SHARDS]
-    }
-
-    /// Looks in the map, and adds a new series if there is room.
-    #[cold]
-    fn find<M: Measure>(&self, hash: u64, attributes: &[KeyValue], first: M) -> Found {
-        if let Some(series) = known(&self.shard(hash).read(), hash, attributes) {
-            return Found::Exact(series);
-        }
-        if attributes::has_duplicates(attributes) {
-            let canonical = Attributes::new(attributes);
-            return self.find(self.hash(&canonical), &canonical, first);
-        }
-        // Before the write lock: whoever makes up attributes keeps no one else waiting.
-        let full = self.counted.load(Relaxed) >= self.limit;
-        if full || Attributes::overflow().matches(attributes) {
-            return Found::Overflow(Arc::clone(self.overflow(first)));
-        }
-        let mut table = self.shard(hash).write();
-        if let Some(series) = known(&table, hash, attributes) {
-            return Found::Exact(series);
-        }
-        if !self.reserve() {
-            drop(table);
-            return Found::Overflow(Arc::clone(self.overflow(first)));
-        }
-        let series = self.create(Attributes::new(attributes), first);
-        table.insert_unique(hash, Arc::clone(&series), |series| {
-            self.hash(series.attributes())
-        });
-        Found::Exact(series)
-    }
-
-    /// Takes one of the places under the cardinality limit, if there is one left.
-    fn reserve(&self) -> bool {
-        let taken = |counted| (counted < self.limit).then_some(counted + 1);
-        self.counted.fetch_update(Relaxed, Relaxed, taken).is_ok()
-    }
-
-    fn create<M: Measure>(&self, attributes: Attributes, first: M) -> Arc<Series> {
-        let cell = match &self.instrument.aggregation {
-            Aggregation::Sum { .. } => Cell::Sum(SumCell::default()),
-            // A collection between this and the recording must not see a value nobody set.
-            Aggregation::LastValue => Cell::LastValue(AtomicU64::new(first.bits())),
-            Aggregation::Histogram { bounds } => {
-                Cell::Histogram(HistogramCell::new::<M>(Arc::clone(bounds)))
-            }
-        };
-        let series = Arc::new(Series::with_cell(attributes, SystemTime::now(), cell));
-        self.listing.lock().added.push(Arc::clone(&series));
-        series
-    }
-
-    /// All series in order, with their values.
-    pub(crate) fn collect(&self) -> (SeriesList, Data) {
-        let series = self.list();
-        let data = match self.instrument.number {
-            NumberKind::U64 => self.read::<u64>(&series),
-            NumberKind::I64 => self.read::<i64>(&series),
-            NumberKind::F64 => self.read::<f64>(&series),
-        };
-        (series, data)
-    }
-
-    /// The series in order: the same allocation as last time, unless some were added. Collections
-    /// run one at a time, so nobody else lists meanwhile; but recording may add, and must not wait
-    /// while this sorts.
-    fn list(&self) -> SeriesList {
-        let (sorted, mut added) = {
-            let mut listing = self.listing.lock();
-            (
-                Arc::clone(&listing.sorted),
-                std::mem::take(&mut listing.added),
-            )
-        };
-        if added.is_empty() {
-            return sorted;
-        }
-        let mut all: Vec<_> = sorted.iter().cloned().collect();
-        all.append(&mut added);
-        // Stable sorts take runs that are in order as they are: this costs what is new.
-        all.sort_by(|a, b| a.attributes().cmp(b.attributes()));
-        let sorted: SeriesList = all.into();
-        self.listing.lock().sorted = Arc::clone(&sorted);
-        sorted
-    }
-
-    fn read<M: Measure>(&self, series: &[Arc<Series>]) -> Data {
-        let number = |bits| M::KIND.number(bits);
-        let total = |series: &Arc<Series>| match &series.cell {
-            Cell::Sum(sum) => number(sum.total::<M>()),
-            Cell::LastValue(last) => number(last.load(Relaxed)),
-            Cell::Histogram(_) | Cell::Elsewhere => number(M::ZERO.bits()),
-        };
-        match &self.instrument.aggregation {
-            Aggregation::Sum { monotonic } => Data::Sum {
-                monotonic: *monotonic,
-                values: series.iter().map(total).collect(),
-            },
-            Aggregation::LastValue => Data::Gauge(series.iter().map(total).collect()),
-            Aggregation::Histogram { bounds } => Data::Histogram(read_all::<M>(bounds, series)),
-        }
-    }
-
-    /// How many series there are, the overflow series included.
-    pub(crate) fn series_count(&self) -> usize {
-        let listing = self.listing.lock();
-        listing.sorted.len() + listing.added.len()
-    }
-}
-
-fn known(
-    table: &HashTable<Arc<Series>>,
-    hash: u64,
-    attributes: &[KeyValue],
-) -> Option<Arc<Series>> {
-    table
-        .find(hash, |series| series.attributes().matches(attributes))
-        .map(Arc::clone)
-}
-
-fn read_all<M: Measure>(bounds: &Arc<[f64]>, series: &[Arc<Series>]) -> Histograms {
-    let buckets = bounds.len() + 1;
-    let mut counts = vec![0; series.len() * buckets];
-    let cells = series.iter().map(|series| &series.cell);
-    let totals = cells
-        .zip(counts.chunks_exact_mut(buckets))
-        .filter_map(|(cell, counts)| {
-            let Cell::Histogram(cell) = cell else {
-                return None;
-            };
-            let (sum, min, max) = cell.read::<M>(counts);
-            let recorded = counts.iter().any(|count| *count > 0);
-            let number = |value: M| M::KIND.number(value.bits());
-            Some((number(sum), recorded.then(|| (number(min), number(max)))))
-        });
-    let totals = totals.collect();
-    Histograms::from_parts(Arc::clone(bounds), counts, totals)
 }
