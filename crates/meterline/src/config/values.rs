@@ -264,9 +264,10 @@ pub fn name_prefix<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Erro
 /// # Errors
 /// For anything else, and for a list that is empty or longer than 256.
 pub fn bounds<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<f64>>, D::Error> {
-    let Some(list) = Option::<Vec<f64>>::deserialize(from)? else {
+    let Some(list) = Option::<Vec<Bound>>::deserialize(from)? else {
         return Ok(None);
     };
+    let list: Vec<f64> = list.into_iter().map(|bound| bound.0).collect();
     let rising = list.windows(2).all(|pair| pair[0] < pair[1]);
     if list.is_empty() || list.len() > 256 || !rising || list.iter().any(|b| !b.is_finite()) {
         return Err(D::Error::custom(
@@ -274,6 +275,30 @@ pub fn bounds<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<f64>>, D:
         ));
     }
     Ok(Some(list))
+}
+
+struct Bound(f64);
+
+impl<'de> Deserialize<'de> for Bound {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Number;
+        impl Visitor<'_> for Number {
+            type Value = Bound;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number such as 0.25")
+            }
+            fn visit_f64<E: Error>(self, given: f64) -> Result<Bound, E> {
+                Ok(Bound(given))
+            }
+            fn visit_u64<E: Error>(self, given: u64) -> Result<Bound, E> {
+                Ok(Bound(given as f64))
+            }
+            fn visit_i64<E: Error>(self, given: i64) -> Result<Bound, E> {
+                Ok(Bound(given as f64))
+            }
+        }
+        from.deserialize_any(Number)
+    }
 }
 
 /// A host and port to listen on: `127.0.0.1:8080`, `[::1]:0`, `localhost:9464`.

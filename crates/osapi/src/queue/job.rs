@@ -342,12 +342,16 @@ pub struct JobPage {
     pub items: Vec<JobSummary>,
 }
 
+/// How many bytes of operations and errors a page of a list holds before it is full. Each job may be
+/// as large as a request, so rows alone would not bound a page.
+pub const MAX_PAGE_BYTES: usize = 4 << 20;
+
 /// Which jobs to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JobFilter {
     /// Only jobs in this state.
     pub status: Option<JobState>,
-    /// At most so many.
+    /// At most so many; fewer when they are large, see [`MAX_PAGE_BYTES`].
     pub limit: u32,
     /// Leaving out so many of the newest.
     pub offset: u64,

@@ -29,7 +29,7 @@ pub use error::QueueError;
 pub use fleet::{Beat, BeatReply, Registration, WorkerInfo, WorkerState};
 pub use job::{
     Deleted, Enqueued, JobFilter, JobId, JobPage, JobRecord, JobState, JobSummary, MAX_HOST_LEN,
-    NewJob, Operation, Target, TimelineEvent, TimelineKind, UnitResponse,
+    MAX_PAGE_BYTES, NewJob, Operation, Target, TimelineEvent, TimelineKind, UnitResponse,
 };
 pub use lease::{Claim, Finished, Lease, LeaseToken, Outcome, Revoked};
 pub use options::{QueueOptions, RetryPolicy};
@@ -53,7 +53,8 @@ pub trait Queue: Send + Sync + 'static {
     /// Everything about a job; [`QueueError::NotFound`].
     fn get(&self, id: JobId) -> Reply<'_, JobRecord>;
 
-    /// A page of jobs, newest first.
+    /// A page of jobs, newest first; one job at least, if there is one, and no more than fit into
+    /// [`MAX_PAGE_BYTES`] together.
     fn list(&self, filter: JobFilter) -> Reply<'_, JobPage>;
 
     /// Cancels a job that has not ended, removes the record of one that has; [`QueueError::NotFound`].

@@ -35,6 +35,7 @@ contract! {
     submitting::takes_a_batch_whole_or_not_at_all,
     submitting::refuses_more_than_may_wait,
     submitting::pages_newest_first,
+    submitting::bounds_a_page_by_its_bytes,
     submitting::wakes_a_waiting_claim_from_another_process,
     submitting::closes_for_good,
     leases::hands_out_each_job_once,

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use osapi::queue::{Claim, JobFilter, JobId, JobState, QueueError, Target, TimelineKind};
+use osapi::queue::{
+    Claim, JobFilter, JobId, JobState, MAX_PAGE_BYTES, QueueError, Target, TimelineKind,
+};
 
 use crate::bed::{Bed, DEADLINE, Words, job, job_for, keyed};
 
@@ -108,10 +110,10 @@ pub(crate) async fn refuses_a_key_used_for_another_job(bed: Bed) {
         "{refused:?}"
     );
     let refused = queue.enqueue(vec![keyed(3, "c"), keyed(4, "c")]).await;
-    assert!(
-        matches!(refused, Err(QueueError::Conflict(_))),
-        "{refused:?}"
-    );
+    let Err(QueueError::Conflict(said)) = refused else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(said, "this idempotency key was used for another job");
     assert_eq!(
         queue.stats().await.expect("stats").jobs.total(),
         1,
@@ -217,6 +219,35 @@ pub(crate) async fn pages_newest_first(bed: Bed) {
         done.items.iter().map(|item| item.id).collect::<Vec<_>>(),
         ids[23..]
     );
+}
+
+pub(crate) async fn bounds_a_page_by_its_bytes(bed: Bed) {
+    let queue = bed.open();
+    let sized = |bytes: usize| {
+        let mut job = job(1);
+        job.operation.data = serde_json::json!({"pad": "x".repeat(bytes)});
+        job
+    };
+    // One that is larger than a page is still shown, alone.
+    for bytes in [
+        MAX_PAGE_BYTES / 3,
+        MAX_PAGE_BYTES / 3,
+        MAX_PAGE_BYTES / 2,
+        9,
+        MAX_PAGE_BYTES,
+    ] {
+        queue.submit(sized(bytes)).await;
+    }
+    let mut pages = Vec::new();
+    let mut offset = 0;
+    while offset < 5 {
+        let page = queue.list(JobFilter { offset, ..ALL }).await.expect("page");
+        assert_eq!(page.total_items, 5);
+        assert!(!page.items.is_empty(), "no page is empty before the end");
+        offset += page.items.len() as u64;
+        pages.push(page.items.len());
+    }
+    assert_eq!(pages, [1, 3, 1]);
 }
 
 pub(crate) async fn wakes_a_waiting_claim_from_another_process(bed: Bed) {

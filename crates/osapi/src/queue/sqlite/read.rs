@@ -10,8 +10,9 @@ use super::clock::{Now, millis, timestamp};
 use super::state::{self, DLQ};
 use super::submit::read_operation;
 use crate::queue::{
-    JobFilter, JobId, JobPage, JobRecord, JobState, JobSummary, QueueOptions, QueueStats,
-    StateCounts, Target, TimelineEvent, TimelineKind, UnitResponse, WorkerInfo, WorkerState,
+    JobFilter, JobId, JobPage, JobRecord, JobState, JobSummary, MAX_PAGE_BYTES, QueueOptions,
+    QueueStats, StateCounts, Target, TimelineEvent, TimelineKind, UnitResponse, WorkerInfo,
+    WorkerState,
 };
 
 /// Of a job for all, the attempts are those of its units.
@@ -146,13 +147,18 @@ pub(super) fn list(conn: &mut Connection, filter: JobFilter) -> rusqlite::Result
         "SELECT {SUMMARY} FROM jobs WHERE seq IN ({page} ORDER BY seq DESC LIMIT :limit OFFSET :offset)
          ORDER BY seq DESC"
     );
-    let items = tx
-        .prepare_cached(&sql)?
-        .query_map(
-            named_params! { ":state": filter.status.map(state::encode), ":limit": filter.limit, ":offset": offset },
-            read_summary,
-        )?
-        .collect::<rusqlite::Result<_>>()?;
+    let mut statement = tx.prepare_cached(&sql)?;
+    let mut rows = statement.query(
+        named_params! { ":state": filter.status.map(state::encode), ":limit": filter.limit, ":offset": offset },
+    )?;
+    let (mut items, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        bytes += text_len(row, 3)? + text_len(row, 10)?;
+        if bytes > MAX_PAGE_BYTES && !items.is_empty() {
+            break;
+        }
+        items.push(read_summary(row)?);
+    }
     let total_items = filter
         .status
         .map_or_else(|| counts.total(), |status| counts.get(status));
@@ -161,6 +167,11 @@ pub(super) fn list(conn: &mut Connection, filter: JobFilter) -> rusqlite::Result
         status_counts: counts,
         items,
     })
+}
+
+fn text_len(row: &Row<'_>, column: usize) -> rusqlite::Result<usize> {
+    let text = row.get_ref(column)?.as_str_or_null()?;
+    Ok(text.map_or(0, str::len))
 }
 
 type Counts = (BTreeMap<String, StateCounts>, StateCounts, u64);

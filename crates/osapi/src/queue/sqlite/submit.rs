@@ -119,7 +119,8 @@ impl Tx<'_> {
             let stored = self.keyed(key, job)?;
             let same = stored.as_ref().is_none_or(|stored| stored.same);
             if !same || twin.operation != job.operation || twin.target != job.target {
-                let reason = format!("idempotency key {key:?} was used for another job");
+                // The key itself is not told: of a batch it is not the one the caller gave.
+                let reason = "this idempotency key was used for another job".to_owned();
                 return Err(QueueError::Conflict(reason).into());
             }
             known.push(stored);

@@ -228,6 +228,12 @@ fn refused_values_name_the_place_and_what_is_allowed() {
             "from 1 to",
         ),
         (
+            "telemetry:\n  metrics:\n    http:\n      buckets: [x]\n",
+            4,
+            "telemetry.metrics.http.buckets[0]",
+            "expected a number such as 0.25",
+        ),
+        (
             "telemetry:\n  metrics:\n    http:\n      buckets: [2, 1]\n",
             4,
             "telemetry.metrics.http.buckets",
