@@ -17,6 +17,7 @@ mod number;
 mod observed;
 mod pipeline;
 mod provider;
+mod reader;
 mod recorded;
 mod resource;
 mod scope;
@@ -27,6 +28,7 @@ pub use attributes::Attributes;
 pub use diagnostics::Stats;
 pub use number::Number;
 pub use provider::{MeterProvider, MeterProviderBuilder, WeakMeterProvider};
+pub use reader::{Reader, ReaderOptions, TemporalityPreference};
 pub use resource::Resource;
 pub use series::{Series, SeriesList};
 pub use snapshot::{

@@ -20,6 +20,17 @@ impl Number {
             Self::F64(value) => value,
         }
     }
+
+    /// The difference; integers wrap, as sums of them do. Numbers of different types have none,
+    /// which leaves this one as it is.
+    pub(crate) fn minus(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::U64(a), Self::U64(b)) => Self::U64(a.wrapping_sub(b)),
+            (Self::I64(a), Self::I64(b)) => Self::I64(a.wrapping_sub(b)),
+            (Self::F64(a), Self::F64(b)) => Self::F64(a - b),
+            _ => self,
+        }
+    }
 }
 
 /// The number type of an instrument; with it, bits read from a cell become a [`Number`].

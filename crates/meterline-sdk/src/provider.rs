@@ -5,6 +5,7 @@ use opentelemetry::metrics::Meter;
 
 use crate::diagnostics::Stats;
 use crate::pipeline::Pipeline;
+use crate::reader::{Reader, ReaderOptions};
 use crate::snapshot::Snapshot;
 use crate::{Resource, meter};
 
@@ -62,6 +63,12 @@ impl MeterProvider {
     #[must_use]
     pub fn collect(&self) -> Snapshot {
         self.pipeline.collect()
+    }
+
+    /// One more reader of what all record, with a temporality of its own.
+    #[must_use]
+    pub fn reader(&self, options: ReaderOptions) -> Reader {
+        Reader::new(Arc::clone(&self.pipeline), options)
     }
 
     /// What the SDK could not do as asked, and how many series there are.

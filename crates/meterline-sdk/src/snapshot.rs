@@ -191,6 +191,10 @@ impl Histograms {
         );
     }
 
+    pub(crate) fn set_sum(&mut self, point: usize, sum: Number) {
+        self.totals[point].0 = sum;
+    }
+
     /// How many points there are.
     #[must_use]
     pub fn len(&self) -> usize {

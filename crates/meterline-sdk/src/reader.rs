@@ -1,0 +1,125 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use parking_lot::Mutex;
+
+use crate::pipeline::Pipeline;
+use crate::snapshot::{Data, InstrumentKind, Metric, Snapshot};
+
+mod delta;
+mod exponential;
+
+/// One of those who read: it sees what all recorded, in the form it asked for. Readers share one
+/// store and disturb neither each other nor those who record. See
+/// [`MeterProvider::reader`](crate::MeterProvider::reader).
+///
+/// ```
+/// use meterline_sdk::{Data, MeterProvider, Number, ReaderOptions, TemporalityPreference};
+/// use opentelemetry::metrics::MeterProvider as _;
+///
+/// let provider = MeterProvider::default();
+/// let mut options = ReaderOptions::default();
+/// options.temporality = TemporalityPreference::Delta;
+/// let reader = provider.reader(options);
+///
+/// let orders = provider.meter("shop").u64_counter("orders").build();
+/// for added in [2, 3] {
+///     orders.add(added, &[]);
+///     let values = vec![Number::U64(added)];
+///     assert_eq!(reader.collect().metrics[0].data, Data::Sum { monotonic: true, values });
+/// }
+/// ```
+pub struct Reader {
+    pipeline: Arc<Pipeline>,
+    options: ReaderOptions,
+    /// Held while collecting: what one collection reports the next one must know of.
+    seen: Mutex<Seen>,
+}
+
+/// What a [`Reader`] asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReaderOptions {
+    /// Which values count from the reader's previous collection.
+    pub temporality: TemporalityPreference,
+}
+
+/// Which values are deltas, by kind of instrument (OpenTelemetry OTLP metrics exporter, "Additional
+/// Configuration", temporality preference). Gauges, and sums that may go down, never are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TemporalityPreference {
+    /// None: everything counts from the start of its series.
+    #[default]
+    Cumulative,
+    /// Counters, observable ones too, and histograms.
+    Delta,
+    /// Counters and histograms, but no observable counters: these are totals anyway, so that
+    /// nobody has to remember the last ones.
+    LowMemory,
+}
+
+/// What a reader saw last of what it reports as deltas.
+#[derive(Default)]
+struct Seen {
+    /// When; not set before the first collection.
+    time: Option<SystemTime>,
+    /// By the address of their descriptor, which they keep alive.
+    metrics: HashMap<usize, Metric>,
+}
+
+impl Reader {
+    pub(crate) fn new(pipeline: Arc<Pipeline>, options: ReaderOptions) -> Self {
+        Self {
+            pipeline,
+            options,
+            seen: Mutex::default(),
+        }
+    }
+
+    /// Runs the callbacks of observable instruments and reads all series, sorted.
+    ///
+    /// A delta holds what came since this reader's previous collection, at first since each series
+    /// began. Series to which nothing came are left out, except observed ones. Of a delta the
+    /// smallest and the largest value are known only if the series began in it.
+    ///
+    /// Collections of one reader run one at a time.
+    #[must_use]
+    pub fn collect(&self) -> Snapshot {
+        let mut seen = self.seen.lock();
+        let mut snapshot = self.pipeline.collect();
+        let since = seen.time.replace(snapshot.time);
+        let since = since.unwrap_or(SystemTime::UNIX_EPOCH);
+        let mut last = std::mem::take(&mut seen.metrics);
+        let report = |metric: Metric| {
+            if !self.options.temporality.is_delta(&metric) {
+                return Some(metric);
+            }
+            let key = Arc::as_ptr(&metric.descriptor).addr();
+            let (delta, now) = delta::subtract(metric, last.remove(&key).as_ref(), since);
+            seen.metrics.insert(key, now);
+            (!delta.series.is_empty()).then_some(delta)
+        };
+        snapshot.metrics = snapshot.metrics.into_iter().filter_map(report).collect();
+        snapshot
+    }
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl TemporalityPreference {
+    fn is_delta(self, metric: &Metric) -> bool {
+        let wanted = match metric.descriptor.kind {
+            InstrumentKind::Counter | InstrumentKind::Histogram => self != Self::Cumulative,
+            InstrumentKind::ObservableCounter => self == Self::Delta,
+            _ => false,
+        };
+        wanted && !matches!(metric.data, Data::Gauge(_))
+    }
+}

@@ -1,0 +1,181 @@
+//! What came since a reader's last collection: the cumulative points less those it saw before.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::exponential;
+use crate::Number;
+use crate::series::{Series, SeriesList};
+use crate::snapshot::{
+    Data, Exemplars, ExponentialHistograms, Histograms, InstrumentKind, Metric, Temporality,
+};
+
+/// Where a point is among those of now, and where it was among those seen before, if it was.
+type Pair = (usize, Option<usize>);
+
+/// The delta from `last` to `now`, and what to remember for the next one.
+pub(super) fn subtract(
+    mut now: Metric,
+    last: Option<&Metric>,
+    since: SystemTime,
+) -> (Metric, Metric) {
+    let pairs = pair(&now.series, last.map_or(&[], |last| &last.series));
+    // Who observes says what there is; otherwise only what was recorded into is of interest.
+    let keep_all = now.descriptor.kind == InstrumentKind::ObservableCounter;
+    let (data, kept) = match last.filter(|last| is_same_shape(&last.data, &now.data)) {
+        Some(last) => difference(&mut now.data, &last.data, &pairs, keep_all),
+        // Nothing was seen before: all of it came since.
+        None => (now.data.clone(), (0..now.series.len()).collect()),
+    };
+    let series = if kept.len() == now.series.len() {
+        Arc::clone(&now.series)
+    } else {
+        kept.iter().map(|at| Arc::clone(&now.series[*at])).collect()
+    };
+    let delta = Metric {
+        scope: Arc::clone(&now.scope),
+        descriptor: Arc::clone(&now.descriptor),
+        exemplars: recent(&now.exemplars, &kept, since),
+        series,
+        data,
+        temporality: Temporality::Delta { since },
+    };
+    now.exemplars = Exemplars::default();
+    (delta, now)
+}
+
+/// Finds each series of `now` among those of `last`. Both are sorted, and a series that ended and
+/// came back is another one.
+fn pair(now: &SeriesList, last: &[Arc<Series>]) -> Vec<Pair> {
+    let mut before = last.iter().enumerate().peekable();
+    let find = |(at, series): (usize, &Arc<Series>)| {
+        let attributes = series.attributes();
+        while before
+            .next_if(|(_, b)| !Arc::ptr_eq(b, series) && b.attributes() < attributes)
+            .is_some()
+        {}
+        let same = before.next_if(|(_, b)| Arc::ptr_eq(b, series));
+        (at, same.map(|(then, _)| then))
+    };
+    now.iter().enumerate().map(find).collect()
+}
+
+fn is_same_shape(a: &Data, b: &Data) -> bool {
+    match (a, b) {
+        (Data::Histogram(a), Data::Histogram(b)) => a.bounds() == b.bounds(),
+        (Data::Both(a, _), Data::Both(b, _)) => a.bounds() == b.bounds(),
+        (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b),
+    }
+}
+
+/// The difference, and the positions of the points it has.
+fn difference(now: &mut Data, last: &Data, pairs: &[Pair], keep_all: bool) -> (Data, Vec<usize>) {
+    match (now, last) {
+        (Data::Sum { monotonic, values }, Data::Sum { values: last, .. }) => {
+            let (values, kept) = sums(values, last, pairs, keep_all);
+            let monotonic = *monotonic;
+            (Data::Sum { monotonic, values }, kept)
+        }
+        (Data::Histogram(now), Data::Histogram(last)) => {
+            let (histograms, kept) = histograms(now, last, pairs);
+            (Data::Histogram(histograms), kept)
+        }
+        (Data::ExponentialHistogram(now), Data::ExponentialHistogram(last)) => {
+            let kept = changed(now, last, pairs);
+            let difference = exponentials(now, last, &kept);
+            let kept = kept.into_iter().map(|(at, _)| at).collect();
+            (Data::ExponentialHistogram(difference), kept)
+        }
+        (Data::Both(now, exponential), Data::Both(last, last_exponential)) => {
+            let (histograms, kept) = histograms(now, last, pairs);
+            let kept_pairs: Vec<Pair> = kept.iter().map(|at| pairs[*at]).collect();
+            let difference = exponentials(exponential, last_exponential, &kept_pairs);
+            (Data::Both(histograms, difference), kept)
+        }
+        (now, _) => (now.clone(), pairs.iter().map(|(at, _)| *at).collect()),
+    }
+}
+
+fn sums(
+    now: &[Number],
+    last: &[Number],
+    pairs: &[Pair],
+    keep_all: bool,
+) -> (Vec<Number>, Vec<usize>) {
+    let difference = |&(at, then): &Pair| {
+        let Some(then) = then else {
+            return Some((now[at], at));
+        };
+        let changed = keep_all || now[at] != last[then];
+        changed.then(|| (now[at].minus(last[then]), at))
+    };
+    pairs.iter().filter_map(difference).unzip()
+}
+
+/// Changes `now` where a recording is half seen, so that the rest of it is not missed next time.
+fn histograms(now: &mut Histograms, last: &Histograms, pairs: &[Pair]) -> (Histograms, Vec<usize>) {
+    let before: Vec<_> = last.iter().collect();
+    let mut difference = Histograms::new(Arc::clone(now.bounds()));
+    let (mut kept, mut under_way) = (Vec::new(), Vec::new());
+    for (point, &(at, then)) in now.iter().zip(pairs) {
+        let Some(then) = then.map(|then| before[then]) else {
+            difference.push(point.counts.iter().copied(), point.sum, point.min_max);
+            kept.push(at);
+            continue;
+        };
+        if point.counts == then.counts {
+            // The sum may be ahead of the counts: it is reported when they are.
+            under_way.push((at, then.sum));
+            continue;
+        }
+        let counts = point.counts.iter().zip(then.counts);
+        let counts = counts.map(|(now, then)| now.saturating_sub(*then));
+        // Extremes are of all time. Only those of a first delta are its own.
+        let min_max = point.min_max.filter(|_| then.count() == 0);
+        difference.push(counts, point.sum.minus(then.sum), min_max);
+        kept.push(at);
+    }
+    for (at, sum) in under_way {
+        now.set_sum(at, sum);
+    }
+    (difference, kept)
+}
+
+fn changed(now: &ExponentialHistograms, last: &ExponentialHistograms, pairs: &[Pair]) -> Vec<Pair> {
+    let before: Vec<u64> = last.iter().map(|point| point.count()).collect();
+    let points = now.iter().zip(pairs);
+    points
+        .filter(|(point, (_, then))| then.is_none_or(|then| point.count() != before[then]))
+        .map(|(_, pair)| *pair)
+        .collect()
+}
+
+fn exponentials(
+    now: &ExponentialHistograms,
+    last: &ExponentialHistograms,
+    pairs: &[Pair],
+) -> ExponentialHistograms {
+    let (after, before): (Vec<_>, Vec<_>) = (now.iter().collect(), last.iter().collect());
+    let mut difference = ExponentialHistograms::default();
+    for &(at, then) in pairs {
+        match then {
+            None => difference.push(after[at]),
+            Some(then) => exponential::push_difference(&mut difference, after[at], before[then]),
+        }
+    }
+    difference
+}
+
+/// The exemplars of the kept points that are newer than the last collection.
+fn recent(exemplars: &Exemplars, kept: &[usize], since: SystemTime) -> Exemplars {
+    let mut recent = Exemplars::default();
+    if exemplars.is_empty() {
+        return recent;
+    }
+    for (point, at) in kept.iter().enumerate() {
+        for exemplar in exemplars.of(*at).filter(|exemplar| exemplar.time > since) {
+            recent.push(point, exemplar.clone());
+        }
+    }
+    recent
+}
