@@ -1,34 +1,48 @@
 //! A process's telemetry: meterline set up from the configuration, and osapi's own metrics on it.
 //!
 //! With metrics off there is no provider, no layer, no route and no poller; whoever wants something
-//! to report to gets one that does nothing.
+//! to record with gets what records nothing.
 
 use std::sync::Arc;
 
 use axum::Router;
-use meterline::{BuildError, Telemetry};
+use meterline::Telemetry;
+use meterline_jobs::{JobMetrics, WorkerMetrics};
 use opentelemetry::InstrumentationScope;
 use opentelemetry::metrics::MeterProvider as _;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::api::{JobEvents, Lifecycle};
+use crate::api::Lifecycle;
 use crate::config::Config;
-use crate::metrics::catalogue::Process;
-use crate::metrics::{Instruments, JobMetrics, Readings, StateMetrics, keep_current};
+use crate::metrics::catalogue::{self, Process};
+use crate::metrics::{Instruments, Readings, StateMetrics, keep_current};
 use crate::queue::SharedQueue;
 use crate::queue::sqlite::OnTransaction;
-use crate::worker::{JobObserver, Unobserved};
 
 /// The scope of osapi's own metrics.
 const SCOPE: &str = "osapi";
+
+/// Why telemetry cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The pipeline or its endpoints.
+    #[error(transparent)]
+    Pipeline(#[from] meterline::BuildError),
+    /// The instruments of jobs.
+    #[error("telemetry.metrics: {0}")]
+    Jobs(#[from] meterline_jobs::BuildError),
+}
 
 /// What a process records, and where it shows it.
 #[derive(Debug)]
 pub struct ProcessTelemetry {
     telemetry: Telemetry,
     recorded: Option<Recorded>,
+    job_instruments: meterline_jobs::Instruments,
+    jobs: JobMetrics,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -37,7 +51,6 @@ pub struct ProcessTelemetry {
 #[derive(Debug)]
 struct Recorded {
     instruments: Instruments,
-    jobs: JobMetrics,
     readings: Readings,
 }
 
@@ -46,8 +59,8 @@ impl ProcessTelemetry {
     /// checks, on the same listener; so here it gets none of its own.
     ///
     /// # Errors
-    /// As [`meterline::TelemetryBuilder::build`]; nothing was bound then.
-    pub fn start(config: &Config, process: Process) -> Result<Self, BuildError> {
+    /// See [`StartError`]; nothing was bound then.
+    pub fn start(config: &Config, process: Process) -> Result<Self, StartError> {
         let mut telemetry = config.telemetry.clone();
         telemetry.metrics.enabled = Some(config.metrics_enabled());
         if process == Process::Worker {
@@ -61,21 +74,27 @@ impl ProcessTelemetry {
                 serde_json::to_value(database.database()).unwrap_or(Value::Null)
             })
             .build()?;
-        let recorded = telemetry.provider().map(|provider| {
-            let namespace = &config.telemetry.metrics.namespace;
+        let meter = telemetry.provider().map(|provider| {
             let scope = InstrumentationScope::builder(SCOPE);
             let scope = scope.with_version(env!("CARGO_PKG_VERSION")).build();
-            let instruments = Instruments::new(provider.meter_with_scope(scope), namespace);
-            let jobs = JobMetrics::new(&instruments);
-            Recorded {
-                instruments,
-                jobs,
-                readings,
-            }
+            provider.meter_with_scope(scope)
         });
+        let namespace = &config.telemetry.metrics.namespace;
+        let job_instruments = match &meter {
+            Some(meter) => {
+                let builder = meterline_jobs::Instruments::builder().meter(meter.clone());
+                builder.namespace(namespace.clone()).build()?
+            }
+            None => meterline_jobs::Instruments::disabled(),
+        };
         Ok(Self {
+            recorded: meter.map(|meter| Recorded {
+                instruments: Instruments::new(meter, namespace),
+                readings,
+            }),
             telemetry,
-            recorded,
+            jobs: JobMetrics::new(&job_instruments),
+            job_instruments,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         })
@@ -87,36 +106,44 @@ impl ProcessTelemetry {
         self.telemetry.listen_addr()
     }
 
-    /// What workers report to.
+    /// What is recorded of jobs.
     #[must_use]
-    pub fn observer(&self) -> Arc<dyn JobObserver> {
-        match &self.recorded {
-            Some(recorded) => Arc::new(recorded.jobs.clone()),
-            None => Arc::new(Unobserved),
-        }
+    pub fn jobs(&self) -> &JobMetrics {
+        &self.jobs
     }
 
-    /// What the API reports to.
+    /// What further metrics of jobs, workers and connections are made with; they record nothing if metrics are off.
     #[must_use]
-    pub fn events(&self) -> Arc<dyn JobEvents> {
-        match &self.recorded {
-            Some(recorded) => Arc::new(recorded.jobs.clone()),
-            None => Arc::new(()),
-        }
+    pub fn instruments(&self) -> &meterline_jobs::Instruments {
+        &self.job_instruments
     }
 
-    /// What the queue tells of its transactions.
+    /// What a worker records of itself.
+    #[must_use]
+    pub fn worker(&self, name: &str, slots: u32) -> WorkerMetrics {
+        WorkerMetrics::new(&self.job_instruments, name, slots)
+    }
+
+    /// What the queue tells of its transactions: how long each took, its commit included.
     #[must_use]
     pub fn on_transaction(&self) -> Option<OnTransaction> {
-        let jobs = self.recorded.as_ref()?.jobs.clone();
-        Some(Arc::new(move |took| jobs.transaction(took)))
+        let instruments = &self.recorded.as_ref()?.instruments;
+        let transaction = instruments.histogram(&catalogue::DATABASE_TRANSACTION_DURATION);
+        Some(Arc::new(move |took| {
+            transaction.record(took.as_secs_f64(), &[]);
+        }))
     }
 
-    /// Starts the counters of these operations at zero, so that `rate()` and `increase()` see the
-    /// first thing that happens.
+    /// Starts the counters of these operations that this process may increment at zero, so that `rate()` and
+    /// `increase()` see the first thing that happens.
     pub fn expect(&self, operations: &[&'static str], process: Process) {
-        if let Some(recorded) = &self.recorded {
-            recorded.jobs.expect(operations, process);
+        let operations = || operations.iter().copied();
+        self.jobs.expect_ends(operations());
+        if process != Process::Worker {
+            self.jobs.expect_created(operations());
+        }
+        if process != Process::Api {
+            self.jobs.expect_attempts(operations());
         }
     }
 
@@ -130,7 +157,13 @@ impl ProcessTelemetry {
         else {
             return;
         };
-        StateMetrics::observe(instruments, readings, lifecycle, process);
+        StateMetrics::observe(
+            instruments,
+            &self.job_instruments,
+            readings,
+            lifecycle,
+            process,
+        );
         self.tasks.spawn(keep_current(
             readings.clone(),
             Arc::clone(queue),

@@ -6,14 +6,14 @@ use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
 use http::Request;
+use meterline_jobs::{AttemptStatus, UnitStatus};
 use meterline_sdk::MeterProvider;
 use osapi::api::Lifecycle;
 use osapi::config::Config;
 use osapi::metrics::catalogue::Process;
 use osapi::queue::sqlite::SqliteQueue;
-use osapi::queue::{JobState, QueueOptions, SharedQueue};
+use osapi::queue::{QueueOptions, SharedQueue};
 use osapi::telemetry::ProcessTelemetry;
-use osapi::worker::AttemptStatus;
 use tower::ServiceExt;
 
 /// A provider that is already the global one hears of nothing, and the process makes none itself.
@@ -41,20 +41,17 @@ async fn no_instrument_is_made_or_recorded() {
         .num_alive_tasks();
     assert_eq!(after, before, "nobody asks the queue");
 
-    telemetry.events().created("sleep", 1);
-    telemetry.events().cancelled("sleep", 1);
-    let observer = telemetry.observer();
-    drop(observer.started("sleep", Duration::from_secs(1)));
-    observer.attempt(
-        "w",
-        "sleep",
-        AttemptStatus::Completed,
-        Duration::from_secs(1),
-    );
-    observer.completed("sleep", JobState::Completed);
-    observer.retried("sleep");
-    observer.rescued("sleep");
-    observer.slots("w", 1, 1);
+    let jobs = telemetry.jobs();
+    let worker = telemetry.worker("w", 2);
+    jobs.created("sleep", 1);
+    jobs.completed("sleep", UnitStatus::Cancelled, 1);
+    jobs.rescued("sleep");
+    let slot = worker.slot();
+    for status in AttemptStatus::ALL {
+        let attempt = jobs.start("sleep", Duration::from_secs(1)).by(&worker);
+        attempt.finish(status);
+    }
+    drop(slot);
     let routes = Router::new().route("/", get(async || "here"));
     let router = telemetry.measure(routes).merge(telemetry.routes());
     for (path, status) in [("/", 200), ("/metrics", 404), ("/metrics.json", 404)] {

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+use meterline_jobs::{Instruments, JobMetrics, WorkerMetrics};
+use meterline_sdk::{Data, MeterProvider};
 use osapi::operations::{Context, Failure, Operation, Registry};
 use osapi::queue::sqlite::SqliteQueue;
 use osapi::queue::{
     JobId, JobRecord, JobState, NewJob, QueueError, QueueOptions, RetryPolicy, SharedQueue, Target,
 };
-use osapi::worker::{Active, AttemptStatus, JobObserver, Worker, WorkerOptions, maintain};
+use osapi::worker::{Worker, WorkerOptions, maintain};
 use serde_json::{Value, json};
-use std::sync::Mutex;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -40,65 +40,57 @@ impl Operation for Panics {
     }
 }
 
-/// Writes down what it is told.
-#[derive(Default)]
-struct Notes {
-    lines: Mutex<Vec<String>>,
-    active: Arc<AtomicI64>,
-    most_used: AtomicI64,
+/// What is recorded, read out of a pipeline of its own.
+struct Recorded {
+    provider: MeterProvider,
+    instruments: Instruments,
+    jobs: JobMetrics,
 }
 
-struct Running(Arc<AtomicI64>);
+impl Recorded {
+    fn new() -> Self {
+        let provider = MeterProvider::builder().build();
+        let builder = Instruments::builder().meter_provider(&provider);
+        let instruments = builder.namespace("t").build().expect("a good namespace");
+        Self {
+            jobs: JobMetrics::new(&instruments),
+            provider,
+            instruments,
+        }
+    }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-impl Notes {
-    fn add(&self, line: String) {
-        self.lines.lock().expect("no panic").push(line);
-    }
-
-    fn count(&self, line: &str) -> usize {
-        self.lines
-            .lock()
-            .expect("no panic")
-            .iter()
-            .filter(|seen| *seen == line)
-            .count()
-    }
-}
-
-impl JobObserver for Notes {
-    fn started(&self, operation: &str, _: Duration) -> Active {
-        self.active.fetch_add(1, Ordering::SeqCst);
-        self.add(format!("started {operation}"));
-        Box::new(Running(Arc::clone(&self.active)))
-    }
-    fn attempt(&self, worker: &str, operation: &str, status: AttemptStatus, _: Duration) {
-        self.add(format!("attempt {worker} {operation} {}", status.as_str()));
-    }
-    fn completed(&self, operation: &str, state: JobState) {
-        self.add(format!("completed {operation} {state}"));
-    }
-    fn retried(&self, operation: &str) {
-        self.add(format!("retried {operation}"));
-    }
-    fn rescued(&self, operation: &str) {
-        self.add(format!("rescued {operation}"));
-    }
-    fn slots(&self, _: &str, used: u32, free: u32) {
-        assert_eq!(used + free, 2);
-        self.most_used.fetch_max(used.into(), Ordering::SeqCst);
+    /// The sum of all series with these attribute values of a metric: a sum's value, a histogram's count.
+    fn total(&self, name: &str, values: &[&str]) -> f64 {
+        let mut total = 0.0;
+        for metric in self.provider.collect().metrics {
+            if metric.descriptor.name != name {
+                continue;
+            }
+            let of: Vec<f64> = match &metric.data {
+                Data::Sum { values, .. } => values.iter().map(|value| value.as_f64()).collect(),
+                Data::Histogram(points) => {
+                    points.iter().map(|point| point.count() as f64).collect()
+                }
+                other => panic!("{name}: {other:?}"),
+            };
+            for (series, value) in metric.series.iter().zip(of) {
+                let has = |wanted: &&str| {
+                    let mut attributes = series.attributes().iter();
+                    attributes.any(|attribute| attribute.value.as_str() == *wanted)
+                };
+                if values.iter().all(has) {
+                    total += value;
+                }
+            }
+        }
+        total
     }
 }
 
 struct Bench {
     dir: TempDir,
     queue: SharedQueue,
-    notes: Arc<Notes>,
+    recorded: Recorded,
     stop: CancellationToken,
     drain_timeout: Duration,
 }
@@ -119,7 +111,7 @@ impl Bench {
         Self {
             dir,
             queue: Arc::new(queue),
-            notes: Arc::default(),
+            recorded: Recorded::new(),
             stop: CancellationToken::new(),
             drain_timeout: DEADLINE,
         }
@@ -140,7 +132,8 @@ impl Bench {
         let worker = Worker::new(
             self.queue.clone(),
             Arc::new(registry),
-            self.notes.clone(),
+            self.recorded.jobs.clone(),
+            WorkerMetrics::new(&self.recorded.instruments, name, options.slots),
             options,
         );
         tokio::spawn(worker.run(self.stop.clone()))
@@ -176,17 +169,18 @@ impl Bench {
         }
     }
 
-    /// Waits until something was noted so often.
-    async fn noted(&self, line: &str, times: usize) {
+    /// Waits until a metric has come to a total, and checks that it went no further.
+    async fn counted(&self, name: &str, values: &[&str], times: f64) {
         let begun = Instant::now();
-        while self.notes.count(line) < times {
+        while self.recorded.total(name, values) < times {
             assert!(
                 begun.elapsed() < DEADLINE,
-                "not noted {times} times: {line}"
+                "never {times}: {name} {values:?}"
             );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        assert_eq!(self.notes.count(line), times, "{line}");
+        let total = self.recorded.total(name, values);
+        assert_eq!(total, times, "{name} {values:?}");
     }
 
     async fn end(&self, worker: JoinHandle<Result<(), QueueError>>) {
@@ -195,7 +189,12 @@ impl Bench {
             .await
             .expect("it stops");
         ended.expect("no panic").expect("in order");
-        assert_eq!(self.notes.active.load(Ordering::SeqCst), 0);
+        assert_eq!(self.recorded.total("t.jobs.active", &[]), 0.0);
+        assert_eq!(
+            self.recorded.total("t.worker.slots", &[]),
+            0.0,
+            "its slots went with it"
+        );
         assert!(
             self.queue.workers().await.expect("fleet").is_empty(),
             "it deregistered"
@@ -209,21 +208,26 @@ async fn runs_jobs_in_its_slots_and_counts_each_once() {
     let worker = bench.start("w");
     let mut ids = Vec::new();
     for _ in 0..10 {
-        ids.push(bench.submit("sleep", json!({"seconds": 0.01})).await);
+        ids.push(bench.submit("sleep", json!({"seconds": 0.1})).await);
     }
+    // Both slots, and no more.
+    bench.counted("t.worker.slots", &["used"], 2.0).await;
+    bench.counted("t.jobs.active", &["sleep"], 2.0).await;
     for id in ids {
         let record = bench.until(id, JobState::Completed).await;
-        assert_eq!(record.result, Some(json!({"slept_seconds": 0.01})));
+        assert_eq!(record.result, Some(json!({"slept_seconds": 0.1})));
         assert_eq!(record.worker.as_deref(), Some("w"));
     }
-    bench.noted("completed sleep completed", 10).await;
-    bench.noted("attempt w sleep completed", 10).await;
-    bench.noted("started sleep", 10).await;
-    assert_eq!(
-        bench.notes.most_used.load(Ordering::SeqCst),
-        2,
-        "both slots, and no more"
-    );
+    bench
+        .counted("t.jobs.completed", &["sleep", "completed"], 10.0)
+        .await;
+    bench
+        .counted("t.job.duration", &["sleep", "completed"], 10.0)
+        .await;
+    bench
+        .counted("t.worker.jobs.processed", &["w", "completed"], 10.0)
+        .await;
+    bench.counted("t.job.wait", &["sleep"], 10.0).await;
     bench.end(worker).await;
     drop(bench.dir);
 }
@@ -236,10 +240,22 @@ async fn retries_a_failed_attempt() {
         .submit("sleep", json!({"seconds": 0, "fail_attempts": 1}))
         .await;
     assert_eq!(bench.until(id, JobState::Completed).await.attempts, 2);
-    bench.noted("completed sleep completed", 1).await;
-    bench.noted("retried sleep", 1).await;
-    bench.noted("attempt w sleep retried", 1).await;
-    bench.noted("attempt w sleep completed", 1).await;
+    bench
+        .counted("t.jobs.completed", &["sleep", "completed"], 1.0)
+        .await;
+    bench.counted("t.job.retries", &["sleep"], 1.0).await;
+    bench
+        .counted("t.job.duration", &["sleep", "retried"], 1.0)
+        .await;
+    bench
+        .counted("t.worker.jobs.processed", &["w", "retried"], 1.0)
+        .await;
+    bench
+        .counted("t.job.duration", &["sleep", "completed"], 1.0)
+        .await;
+    bench
+        .counted("t.worker.jobs.processed", &["w", "completed"], 1.0)
+        .await;
     bench.end(worker).await;
 }
 
@@ -258,7 +274,9 @@ async fn survives_handlers_that_panic() {
     }
     let unknown = bench.submit("no.such.operation", json!({})).await;
     assert_eq!(bench.until(unknown, JobState::Failed).await.attempts, 1);
-    bench.noted("completed test.panic failed", 2).await;
+    bench
+        .counted("t.jobs.completed", &["test.panic", "failed"], 2.0)
+        .await;
     bench.end(worker).await;
 }
 
@@ -269,10 +287,17 @@ async fn stops_the_work_of_a_cancelled_job() {
     let id = bench.submit("sleep", json!({"seconds": 3600})).await;
     bench.until(id, JobState::Processing).await;
     bench.queue.delete(id).await.expect("cancelled");
-    bench.noted("attempt w sleep cancelled", 1).await;
+    bench
+        .counted("t.job.duration", &["sleep", "cancelled"], 1.0)
+        .await;
+    bench
+        .counted("t.worker.jobs.processed", &["w", "cancelled"], 1.0)
+        .await;
     assert_eq!(
-        bench.notes.count("completed sleep cancelled"),
-        0,
+        bench
+            .recorded
+            .total("t.jobs.completed", &["sleep", "cancelled"]),
+        0.0,
         "counted by whoever cancelled it"
     );
     assert_eq!(
@@ -311,7 +336,12 @@ async fn gives_back_what_takes_longer_than_the_drain_timeout() {
     bench.end(worker).await;
     let record = bench.queue.get(id).await.expect("kept");
     assert_eq!((record.status, record.attempts), (JobState::Submitted, 0));
-    assert_eq!(bench.notes.count("completed sleep completed"), 0);
+    assert_eq!(
+        bench
+            .recorded
+            .total("t.jobs.completed", &["sleep", "completed"]),
+        0.0
+    );
 }
 
 #[tokio::test]
@@ -346,7 +376,7 @@ async fn rescues_the_job_of_a_worker_that_vanished() {
     let bench = Bench::new();
     let keeper = tokio::spawn(maintain(
         bench.queue.clone(),
-        bench.notes.clone(),
+        bench.recorded.jobs.clone(),
         bench.stop.clone(),
     ));
     let lost = bench.start("lost");
@@ -356,7 +386,7 @@ async fn rescues_the_job_of_a_worker_that_vanished() {
     lost.abort();
     assert!(lost.await.expect_err("aborted").is_cancelled());
     let worker = bench.start("w");
-    bench.noted("rescued sleep", 1).await;
+    bench.counted("t.jobs.rescued", &["sleep"], 1.0).await;
     let record = bench.until(id, JobState::Completed).await;
     assert_eq!((record.attempts, record.worker.as_deref()), (2, Some("w")));
     bench.stop.cancel();

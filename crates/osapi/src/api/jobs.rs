@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::LOCATION;
 use jiff::Timestamp;
+use meterline_jobs::UnitStatus;
 use serde::{Deserialize, Serialize};
 
 use super::extract::{IdempotencyKey, JsonBody, Object, PathJob, QueryOf};
@@ -121,7 +122,7 @@ pub(super) async fn submit_batch(
 async fn enqueue(state: &ApiState, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, Problem> {
     let accepted = state.queue.enqueue(jobs).await?;
     for job in accepted.iter().filter(|job| !job.replayed) {
-        state.events.created(&job.operation, job.units);
+        state.metrics.created(&job.operation, job.units.into());
     }
     Ok(accepted)
 }
@@ -193,7 +194,9 @@ pub(super) async fn delete(
     PathJob(id): PathJob,
 ) -> Result<StatusCode, Problem> {
     if let Deleted::Cancelled { operation, units } = state.queue.delete(id).await? {
-        state.events.cancelled(&operation, units);
+        state
+            .metrics
+            .completed(&operation, UnitStatus::Cancelled, units.into());
     }
     Ok(StatusCode::NO_CONTENT)
 }
@@ -205,7 +208,7 @@ pub(super) async fn retry(
 ) -> Result<Response, Problem> {
     state.accepting()?;
     let job = state.queue.retry(id).await?;
-    state.events.created(&job.operation, job.units);
+    state.metrics.created(&job.operation, job.units.into());
     Ok(created(&job))
 }
 

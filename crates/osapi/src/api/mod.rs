@@ -13,4 +13,4 @@ mod workers;
 
 pub use self::problem::Problem;
 pub use self::router::{health_router, router};
-pub use self::state::{ApiState, JobEvents, Lifecycle, OperationRules};
+pub use self::state::{ApiState, Lifecycle, OperationRules};

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use meterline_jobs::JobMetrics;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -22,8 +23,8 @@ pub struct ApiState {
     pub queue: SharedQueue,
     /// Which operations there are.
     pub operations: Arc<dyn OperationRules>,
-    /// Told about jobs made and cancelled here.
-    pub events: Arc<dyn JobEvents>,
+    /// Counts jobs made and cancelled here.
+    pub metrics: JobMetrics,
     /// Where the process is in its life.
     pub lifecycle: Lifecycle,
     /// The largest request body, in bytes.
@@ -43,13 +44,13 @@ impl ApiState {
         address: Option<SocketAddr>,
         queue: SharedQueue,
         operations: Arc<dyn OperationRules>,
-        events: Arc<dyn JobEvents>,
+        metrics: JobMetrics,
         lifecycle: Lifecycle,
     ) -> Self {
         Self {
             queue,
             operations,
-            events,
+            metrics,
             lifecycle,
             max_body_bytes: config.max_body_bytes,
             loopback_only: address.is_none_or(|address| address.ip().to_canonical().is_loopback()),
@@ -96,20 +97,6 @@ impl OperationRules for Registry {
             }
         })
     }
-}
-
-/// Told about what happens to jobs at the API, so that it can be counted.
-pub trait JobEvents: Send + Sync {
-    /// Units of work were accepted.
-    fn created(&self, operation: &str, units: u32);
-    /// Units of work were cancelled, those that run among them.
-    fn cancelled(&self, operation: &str, units: u32);
-}
-
-/// Nobody counts.
-impl JobEvents for () {
-    fn created(&self, _: &str, _: u32) {}
-    fn cancelled(&self, _: &str, _: u32) {}
 }
 
 /// Where a process is in its life. Clones speak of the same process.

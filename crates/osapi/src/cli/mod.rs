@@ -89,8 +89,8 @@ impl From<BindError> for Failure {
     }
 }
 
-impl From<meterline::BuildError> for Failure {
-    fn from(error: meterline::BuildError) -> Self {
+impl From<crate::telemetry::StartError> for Failure {
+    fn from(error: crate::telemetry::StartError) -> Self {
         Self::Other(error.to_string())
     }
 }

@@ -11,7 +11,8 @@ use crate::config::{Config, WorkerConfig};
 use crate::operations::Registry;
 use crate::queue::sqlite::{OnTransaction, SqliteQueue};
 use crate::queue::{QueueOptions, RetryPolicy, SharedQueue};
-use crate::worker::{JobObserver, Worker, WorkerOptions, maintain};
+use crate::telemetry::ProcessTelemetry;
+use crate::worker::{Worker, WorkerOptions, maintain};
 
 /// The queue's rules, as configured.
 fn options(config: &Config) -> QueueOptions {
@@ -61,7 +62,7 @@ impl Fleet {
         config: &Config,
         queue: &SharedQueue,
         operations: &Arc<Registry>,
-        observer: &Arc<dyn JobObserver>,
+        telemetry: &ProcessTelemetry,
         names: Names,
     ) -> Self {
         let (stop, housekeeping_stop) = (CancellationToken::new(), CancellationToken::new());
@@ -72,7 +73,8 @@ impl Fleet {
             let worker = Worker::new(
                 Arc::clone(queue),
                 Arc::clone(operations),
-                Arc::clone(observer),
+                telemetry.jobs().clone(),
+                telemetry.worker(&name, options.slots),
                 options,
             );
             let stop = stop.clone();
@@ -84,7 +86,7 @@ impl Fleet {
         let mut housekeeping = JoinSet::new();
         housekeeping.spawn(maintain(
             Arc::clone(queue),
-            Arc::clone(observer),
+            telemetry.jobs().clone(),
             housekeeping_stop.clone(),
         ));
         Self {

@@ -177,7 +177,7 @@ impl Running {
             address,
             Arc::clone(&queue),
             Arc::clone(&operations) as _,
-            telemetry.events(),
+            telemetry.jobs().clone(),
             lifecycle.clone(),
         );
         let router = match process {
@@ -189,7 +189,7 @@ impl Running {
         let closed = lifecycle.clone();
         let server = server
             .map(|server| tokio::spawn(async move { server.serve(router, closed.closed()).await }));
-        let fleet = Fleet::start(config, &queue, &operations, &telemetry.observer(), names);
+        let fleet = Fleet::start(config, &queue, &operations, &telemetry, names);
         if let Some(address) = address {
             announce(process, config, address, &telemetry)?;
         }

@@ -1,7 +1,10 @@
 //! Every metric osapi exposes: one row each.
 //!
-//! The instruments of osapi's own metrics are made from these rows, `docs/metrics.md` is generated
-//! from them, and tests hold a real scrape against them.
+//! The instruments of osapi's own metrics are made from these rows, or from those of `meterline-jobs` that
+//! are taken over here; `docs/metrics.md` is generated from them, and tests hold a real scrape against them.
+
+use meterline_jobs::catalogue as jobs;
+pub use meterline_jobs::catalogue::Kind;
 
 /// One metric.
 #[derive(Clone, Copy, Debug)]
@@ -33,19 +36,6 @@ pub enum Owner {
     Meterline,
 }
 
-/// The kind of instrument.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Kind {
-    /// Only goes up.
-    Counter,
-    /// Goes up and down by amounts.
-    UpDownCounter,
-    /// The current value.
-    Gauge,
-    /// A distribution over these upper bounds.
-    Histogram(&'static [f64]),
-}
-
 /// Where a metric is exposed; `osapi up` is both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Process {
@@ -57,15 +47,6 @@ pub enum Process {
     Both,
 }
 
-/// 5 ms to 1 h.
-const ATTEMPT_SECONDS: &[f64] = &[
-    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0,
-];
-/// 1 ms to 1 h.
-const WAIT_SECONDS: &[f64] = &[
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
-    300.0, 900.0, 3600.0,
-];
 /// 50 us to 1 s.
 const TRANSACTION_SECONDS: &[f64] = &[
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1.0,
@@ -93,8 +74,13 @@ const SCRAPE_SECONDS: &[f64] = &[
 ];
 
 macro_rules! catalogue {
-    ($($constant:ident = $name:literal, $owner:ident, $kind:expr, $unit:literal, $from:ident,
+    (jobs { $($job:ident from $process:ident,)* }
+     $($constant:ident = $name:literal, $owner:ident, $kind:expr, $unit:literal, $from:ident,
        [$($attribute:literal),*], $help:literal;)*) => {
+        $(
+            #[doc = concat!("See [`meterline_jobs::catalogue::", stringify!($job), "`].")]
+            pub const $job: Metric = Metric::of_jobs(&jobs::$job, Process::$process);
+        )*
         $(
             #[doc = $help]
             pub const $constant: Metric = Metric {
@@ -109,39 +95,26 @@ macro_rules! catalogue {
         )*
 
         /// All of them.
-        pub const ALL: &[Metric] = &[$($constant),*];
+        pub const ALL: &[Metric] = &[$($job,)* $($constant),*];
     };
 }
 
 catalogue! {
-    JOBS_CREATED = "jobs.created", Osapi, Kind::Counter, "", Api, ["operation"],
-        "Units of work accepted; a job for all workers is one for each.";
-    JOBS_COMPLETED = "jobs.completed", Osapi, Kind::Counter, "", Both, ["operation", "status"],
-        "Units of work that reached their final state.";
-    JOB_DURATION = "job.duration", Osapi, Kind::Histogram(ATTEMPT_SECONDS), "s", Worker,
-        ["operation", "status"],
-        "Time an attempt ran.";
-    JOB_WAIT = "job.wait", Osapi, Kind::Histogram(WAIT_SECONDS), "s", Worker, ["operation"],
-        "Time from when a unit of work was due until an attempt began.";
-    JOBS_ACTIVE = "jobs.active", Osapi, Kind::UpDownCounter, "", Worker, ["operation"],
-        "Attempts running now.";
-    JOB_RETRIES = "job.retries", Osapi, Kind::Counter, "", Worker, ["operation"],
-        "Failed attempts that another one follows.";
-    JOBS_RESCUED = "jobs.rescued", Osapi, Kind::Counter, "", Both, ["operation"],
-        "Attempts taken back because their worker gave no sign of life.";
-    JOBS_QUEUED = "jobs.queued", Osapi, Kind::Gauge, "", Api, ["state"],
-        "Jobs that wait, run, or are in the dead-letter queue.";
-    JOBS_OLDEST_WAITING = "jobs.oldest_waiting", Osapi, Kind::Gauge, "s", Api, [],
-        "How long the oldest waiting job has waited; 0 when none waits.";
-    WORKERS_CONNECTED = "workers.connected", Osapi, Kind::Gauge, "", Api, ["state"],
-        "Workers by state; lost ones vanished without stopping, and are told of for an hour.";
-    WORKER_JOBS_PROCESSED = "worker.jobs.processed", Osapi, Kind::Counter, "", Worker,
-        ["worker", "status"],
-        "Attempts a worker has ended.";
-    WORKER_SLOTS = "worker.slots", Osapi, Kind::Gauge, "", Worker, ["worker", "state"],
-        "Attempts a worker runs, and could run besides.";
-    WORKER_HEARTBEAT_AGE = "worker.heartbeat_age", Osapi, Kind::Gauge, "s", Api, ["worker"],
-        "Time since a worker's last sign of life.";
+    jobs {
+        JOBS_CREATED from Api,
+        JOBS_COMPLETED from Both,
+        JOB_DURATION from Worker,
+        JOB_WAIT from Worker,
+        JOBS_ACTIVE from Worker,
+        JOB_RETRIES from Worker,
+        JOBS_RESCUED from Both,
+        JOBS_QUEUED from Api,
+        JOBS_OLDEST_WAITING from Api,
+        WORKERS_CONNECTED from Api,
+        WORKER_JOBS_PROCESSED from Worker,
+        WORKER_SLOTS from Worker,
+        WORKER_HEARTBEAT_AGE from Api,
+    }
     DATABASE_SIZE = "database.size", Osapi, Kind::Gauge, "By", Both, [],
         "Size of the queue's files.";
     DATABASE_CONNECTIONS = "database.connections", Osapi, Kind::Gauge, "", Both, ["state"],
@@ -213,6 +186,18 @@ catalogue! {
 }
 
 impl Metric {
+    const fn of_jobs(row: &jobs::Metric, from: Process) -> Self {
+        Self {
+            name: row.name,
+            owner: Owner::Osapi,
+            kind: row.kind,
+            unit: row.unit,
+            help: row.description,
+            attributes: row.attributes,
+            from,
+        }
+    }
+
     /// The OpenTelemetry name under a namespace.
     #[must_use]
     pub fn name_in(&self, namespace: &str) -> String {

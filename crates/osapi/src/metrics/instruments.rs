@@ -1,6 +1,6 @@
 //! Instruments made from rows of the catalogue.
 
-use opentelemetry::metrics::{AsyncInstrument, Counter, Gauge, Histogram, Meter, UpDownCounter};
+use opentelemetry::metrics::{AsyncInstrument, Histogram, Meter};
 
 use super::catalogue::{Kind, Metric};
 
@@ -19,45 +19,6 @@ impl Instruments {
             meter,
             namespace: namespace.to_owned(),
         }
-    }
-
-    /// A counter of a catalogue row.
-    #[must_use]
-    pub fn counter(&self, metric: &Metric) -> Counter<u64> {
-        debug_assert!(matches!(metric.kind, Kind::Counter), "{}", metric.name);
-        let counter = self.meter.u64_counter(metric.name_in(&self.namespace));
-        counter
-            .with_unit(metric.unit)
-            .with_description(metric.help)
-            .build()
-    }
-
-    /// An up-down counter of a catalogue row.
-    #[must_use]
-    pub fn up_down_counter(&self, metric: &Metric) -> UpDownCounter<i64> {
-        debug_assert!(
-            matches!(metric.kind, Kind::UpDownCounter),
-            "{}",
-            metric.name
-        );
-        let counter = self
-            .meter
-            .i64_up_down_counter(metric.name_in(&self.namespace));
-        counter
-            .with_unit(metric.unit)
-            .with_description(metric.help)
-            .build()
-    }
-
-    /// A gauge of a catalogue row.
-    #[must_use]
-    pub fn gauge(&self, metric: &Metric) -> Gauge<u64> {
-        debug_assert!(matches!(metric.kind, Kind::Gauge), "{}", metric.name);
-        let gauge = self.meter.u64_gauge(metric.name_in(&self.namespace));
-        gauge
-            .with_unit(metric.unit)
-            .with_description(metric.help)
-            .build()
     }
 
     /// A histogram of a catalogue row, with the row's bounds.

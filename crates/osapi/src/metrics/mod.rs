@@ -1,11 +1,9 @@
-//! osapi's own metrics: the [catalogue] says what there is, [`JobMetrics`] records what happens to
+//! osapi's own metrics: the [catalogue] says what there is, `meterline-jobs` records what happens to
 //! jobs, [`StateMetrics`] tells how the queue and the fleet are when a scrape asks.
 
 pub mod catalogue;
 mod instruments;
-mod jobs;
 mod state;
 
 pub use instruments::Instruments;
-pub use jobs::JobMetrics;
 pub use state::{Readings, StateMetrics, keep_current};

@@ -1,10 +1,10 @@
 //! How the queue, the fleet and the process are, told when a scrape asks.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use meterline_jobs::{FleetReading, QueueReading, observe_fleet, observe_queue};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::AsyncInstrument;
 use parking_lot::Mutex;
@@ -115,11 +115,12 @@ impl StateMetrics {
     /// Adds the gauges of a process. The queue's and the fleet's belong to the API.
     pub fn observe(
         instruments: &Instruments,
+        jobs: &meterline_jobs::Instruments,
         readings: &Readings,
         lifecycle: &Lifecycle,
         process: Process,
     ) {
-        let of_every: &[(&Metric, Tell)] = &[
+        let database: [(&Metric, Tell); 3] = [
             (&catalogue::DATABASE_SIZE, |now, to| {
                 to.observe(now.database.size_bytes as f64, &[]);
             }),
@@ -128,29 +129,18 @@ impl StateMetrics {
                 to.observe(now.database.queries_total as f64, &[]);
             }),
         ];
-        let of_api: &[(&Metric, Tell)] = &[
-            (&catalogue::JOBS_QUEUED, queued),
-            (&catalogue::JOBS_OLDEST_WAITING, |now, to| {
-                to.observe(
-                    now.stats.oldest_waiting.unwrap_or_default().as_secs_f64(),
-                    &[],
-                );
-            }),
-            (&catalogue::WORKERS_CONNECTED, connected),
-            (&catalogue::WORKER_HEARTBEAT_AGE, heartbeat_ages),
-        ];
-        let of_api = if process == Process::Worker {
-            &[]
-        } else {
-            of_api
-        };
-        for (metric, tell) in of_every.iter().chain(of_api).copied() {
+        for (metric, tell) in database {
             let readings = readings.clone();
             instruments.observe(metric, move |to| {
                 if let Some(now) = readings.fresh() {
                     tell(&now, to);
                 }
             });
+        }
+        if process != Process::Worker {
+            let (queue, fleet) = (readings.clone(), readings.clone());
+            observe_queue(jobs, move || queue.fresh().as_ref().map(queue_of));
+            observe_fleet(jobs, move || fleet.fresh().as_ref().map(fleet_of));
         }
         observe_health(instruments, readings, lifecycle);
         instruments.observe(&catalogue::BUILD_INFO, build_info);
@@ -169,38 +159,40 @@ fn connections(now: &Reading, to: &dyn AsyncInstrument<f64>) {
     }
 }
 
-fn queued(now: &Reading, to: &dyn AsyncInstrument<f64>) {
+fn queue_of(now: &Reading) -> QueueReading {
     let QueueStats { jobs, dlq, .. } = &now.stats;
-    let states = [
-        ("submitted", jobs.submitted),
-        ("retrying", jobs.retrying),
-        ("processing", jobs.processing),
-        ("dlq", *dlq),
-    ];
-    for (state, jobs) in states {
-        to.observe(jobs as f64, &[KeyValue::new("state", state)]);
+    QueueReading {
+        states: vec![
+            ("submitted", jobs.submitted),
+            ("retrying", jobs.retrying),
+            ("processing", jobs.processing),
+            ("dlq", *dlq),
+        ],
+        oldest_waiting: now.stats.oldest_waiting.unwrap_or_default(),
     }
 }
 
-fn connected(now: &Reading, to: &dyn AsyncInstrument<f64>) {
-    let mut states: BTreeMap<WorkerState, u32> = WorkerState::ALL.map(|state| (state, 0)).into();
-    for worker in &now.workers {
-        *states.entry(worker.state).or_default() += 1;
-    }
-    for (state, workers) in states {
-        to.observe(workers.into(), &[KeyValue::new("state", state.as_str())]);
-    }
-}
-
-fn heartbeat_ages(now: &Reading, to: &dyn AsyncInstrument<f64>) {
+fn fleet_of(now: &Reading) -> FleetReading {
+    let in_state = |state| {
+        now.workers
+            .iter()
+            .filter(move |worker| worker.state == state)
+    };
     let moment = Timestamp::now();
-    for worker in &now.workers {
+    let age = |worker: &WorkerInfo| {
         // A clock that was set back makes no negative age.
-        let age = moment
-            .duration_since(worker.last_heartbeat)
-            .as_secs_f64()
-            .max(0.0);
-        to.observe(age, &[KeyValue::new("worker", worker.worker.clone())]);
+        let age = moment.duration_since(worker.last_heartbeat);
+        age.try_into().unwrap_or_default()
+    };
+    FleetReading {
+        states: WorkerState::ALL
+            .map(|state| (state.as_str(), in_state(state).count() as u64))
+            .into(),
+        heartbeat_ages: now
+            .workers
+            .iter()
+            .map(|worker| (worker.worker.clone(), age(worker)))
+            .collect(),
     }
 }
 

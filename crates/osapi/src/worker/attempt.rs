@@ -4,17 +4,17 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
+use meterline_jobs::{Attempt, AttemptStatus};
 use tokio::sync::watch;
 use tracing::{debug, error};
 
+use super::Shared;
 use super::slots::Slot;
 use super::trouble::Trouble;
-use super::{AttemptStatus, Shared};
 use crate::operations::{Context, Failure};
-use crate::queue::{Finished, JobState, Lease, Outcome, QueueError, Revoked};
+use crate::queue::{Finished, Lease, Outcome, QueueError, Revoked};
 
 /// Runs a leased unit to its end: a result, a failure, a panic, or the lease being revoked.
 pub(super) async fn run(
@@ -23,15 +23,15 @@ pub(super) async fn run(
     _slot: Slot,
     mut revoked: watch::Receiver<Option<Revoked>>,
 ) {
-    let active = shared.observer.started(&lease.operation.kind, lease.waited);
-    let begun = Instant::now();
+    let attempt = shared.jobs.start(&lease.operation.kind, lease.waited);
+    // Dropped before its end it is given back, or rescued, and begins anew.
+    let mut attempt = attempt.by(&shared.metrics).on_drop(None);
     let ended = tokio::select! {
         biased;
         why = until_revoked(&mut revoked) => Err(why),
         outcome = execute(&shared, &lease) => Ok(outcome),
     };
-    let duration = begun.elapsed();
-    drop(active);
+    attempt.stop();
     let finished = match ended {
         Err(why) => Finished::Stale(why),
         Ok(outcome) => tokio::select! {
@@ -40,7 +40,7 @@ pub(super) async fn run(
             why = until_revoked(&mut revoked) => Finished::Stale(why),
         },
     };
-    count(&shared, &lease, finished, duration);
+    count(&shared, &lease, finished, attempt);
 }
 
 async fn until_revoked(revoked: &mut watch::Receiver<Option<Revoked>>) -> Revoked {
@@ -121,25 +121,18 @@ async fn report(shared: &Shared, lease: &Lease, mut outcome: Outcome) -> Finishe
     }
 }
 
-fn count(shared: &Shared, lease: &Lease, finished: Finished, duration: Duration) {
-    let operation = lease.operation.kind.as_str();
-    let (status, state) = match finished {
-        Finished::Completed => (AttemptStatus::Completed, Some(JobState::Completed)),
-        Finished::Failed => (AttemptStatus::Failed, Some(JobState::Failed)),
-        Finished::Retrying(_) => (AttemptStatus::Retried, None),
-        Finished::Stale(Revoked::Cancelled) => (AttemptStatus::Cancelled, None),
+fn count(shared: &Shared, lease: &Lease, finished: Finished, attempt: Attempt) {
+    let status = match finished {
+        Finished::Completed => AttemptStatus::Completed,
+        Finished::Failed => AttemptStatus::Failed,
+        Finished::Retrying(_) => AttemptStatus::Retried,
+        Finished::Stale(Revoked::Cancelled) => AttemptStatus::Cancelled,
         Finished::Stale(Revoked::Lost) => {
             debug!(job = %lease.job, "the lease was lost, the result is dropped");
+            attempt.abandon();
             return;
         }
     };
     shared.processed.fetch_add(1, Ordering::Relaxed);
-    shared
-        .observer
-        .attempt(&shared.options.name, operation, status, duration);
-    if let Some(state) = state {
-        shared.observer.completed(operation, state);
-    } else if status == AttemptStatus::Retried {
-        shared.observer.retried(operation);
-    }
+    attempt.finish(status);
 }

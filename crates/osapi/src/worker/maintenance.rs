@@ -1,20 +1,19 @@
 //! The queue's housekeeping.
 
-use std::sync::Arc;
 use std::time::Duration;
 
+use meterline_jobs::{JobMetrics, UnitStatus};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::JobObserver;
 use super::trouble::Trouble;
-use crate::queue::{JobState, Maintenance, SharedQueue};
+use crate::queue::{Maintenance, SharedQueue};
 
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Maintains the queue once a second until `stop`, and reports what that did. Every process runs
+/// Maintains the queue once a second until `stop`, and counts what that did. Every process runs
 /// one, however many workers it has.
-pub async fn maintain(queue: SharedQueue, observer: Arc<dyn JobObserver>, stop: CancellationToken) {
+pub async fn maintain(queue: SharedQueue, jobs: JobMetrics, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut trouble = Trouble::new("maintain the queue");
@@ -27,21 +26,21 @@ pub async fn maintain(queue: SharedQueue, observer: Arc<dyn JobObserver>, stop: 
         match queue.maintain().await {
             Ok(done) => {
                 trouble.over();
-                count(&*observer, &done);
+                count(&jobs, &done);
             }
             Err(error) => trouble.note(&error),
         }
     }
 }
 
-fn count(observer: &dyn JobObserver, done: &Maintenance) {
+fn count(jobs: &JobMetrics, done: &Maintenance) {
     for rescued in &done.rescued {
-        observer.rescued(&rescued.operation);
+        jobs.rescued(&rescued.operation);
         if rescued.failed {
-            observer.completed(&rescued.operation, JobState::Failed);
+            jobs.completed(&rescued.operation, UnitStatus::Failed, 1);
         }
     }
     for operation in &done.start_timeouts {
-        observer.completed(operation, JobState::Failed);
+        jobs.completed(operation, UnitStatus::Failed, 1);
     }
 }

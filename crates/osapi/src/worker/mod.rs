@@ -10,7 +10,6 @@
 mod attempt;
 mod heartbeat;
 mod maintenance;
-mod observer;
 mod slots;
 mod trouble;
 
@@ -19,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use meterline_jobs::{JobMetrics, WorkerMetrics};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -27,7 +27,6 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 pub use self::maintenance::maintain;
-pub use self::observer::{Active, AttemptStatus, JobObserver, Unobserved};
 
 use self::slots::Slots;
 use self::trouble::Trouble;
@@ -62,7 +61,8 @@ pub struct Worker {
 struct Shared {
     queue: SharedQueue,
     registry: Arc<Registry>,
-    observer: Arc<dyn JobObserver>,
+    jobs: JobMetrics,
+    metrics: WorkerMetrics,
     options: WorkerOptions,
     instance: Uuid,
     slots: Arc<Slots>,
@@ -72,19 +72,21 @@ struct Shared {
 }
 
 impl Worker {
-    /// A worker on a queue, not yet running.
+    /// A worker on a queue, not yet running; `metrics` are its own, with its name and slots.
     #[must_use]
     pub fn new(
         queue: SharedQueue,
         registry: Arc<Registry>,
-        observer: Arc<dyn JobObserver>,
+        jobs: JobMetrics,
+        metrics: WorkerMetrics,
         options: WorkerOptions,
     ) -> Self {
-        let slots = Slots::new(options.name.clone(), options.slots, Arc::clone(&observer));
+        let slots = Slots::new(options.slots, metrics.clone());
         let shared = Shared {
             queue,
             registry,
-            observer,
+            jobs,
+            metrics,
             options,
             instance: Uuid::now_v7(),
             slots: Arc::new(slots),
@@ -105,7 +107,6 @@ impl Worker {
     pub async fn run(self, stop: CancellationToken) -> Result<(), QueueError> {
         let shared = self.shared;
         shared.register(&stop).await?;
-        shared.slots.report();
         let life = CancellationToken::new();
         let replaced = stop.child_token();
         // Not left behind if this future is dropped: a worker that is gone gives no signs of life.

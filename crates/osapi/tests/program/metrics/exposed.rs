@@ -32,9 +32,16 @@ pub(crate) fn exposed(row: &Metric) -> Exposed {
         .collect();
     match row.kind {
         Kind::Histogram(_) => instruments.histogram(row).record(1.0, &attributes),
-        Kind::Gauge => instruments.gauge(row).record(1, &attributes),
-        Kind::Counter => instruments.counter(row).add(1, &attributes),
-        Kind::UpDownCounter => instruments.up_down_counter(row).add(1, &attributes),
+        Kind::Gauge | Kind::Counter => {
+            instruments.observe(row, move |to| to.observe(1.0, &attributes));
+        }
+        Kind::UpDownCounter => {
+            let counter = meter.i64_up_down_counter(name.clone()).with_unit(row.unit);
+            counter
+                .with_description(row.help)
+                .build()
+                .add(1, &attributes);
+        }
     }
     let mut options = TranslationOptions::default();
     options.target_info = false;
