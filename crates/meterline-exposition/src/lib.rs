@@ -32,6 +32,7 @@ mod labels;
 mod name;
 mod number;
 mod options;
+pub mod parse;
 mod text;
 mod translate;
 mod unit;
