@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use crate::instrument::{Aggregation, Instrument};
+use crate::instrument::Instrument;
 use crate::number::Measure;
 
 /// What the SDK could not do as asked, counted and told once.
@@ -53,7 +53,7 @@ impl Diagnostics {
             self.drop_non_finite(instrument);
             return false;
         }
-        if value < M::ZERO && instrument.aggregation == (Aggregation::Sum { monotonic: true }) {
+        if value < M::ZERO && instrument.refuses_negatives() {
             self.drop_negative(instrument);
             return false;
         }

@@ -94,10 +94,40 @@ impl<M: Measure> BoundSyncInstrument<M> for BoundGauge {
     }
 }
 
-/// An instrument that was refused.
-pub(crate) struct Refused;
+/// A synchronous instrument with several streams, because several views select it.
+pub(crate) struct Several(pub(crate) Box<[Recorder]>);
 
-impl<M: Measure> SyncInstrument<M> for Refused {
+impl<M: Measure> SyncInstrument<M> for Several {
+    fn measure(&self, value: M, attributes: &[KeyValue]) {
+        for recorder in &self.0 {
+            recorder.measure(value, attributes);
+        }
+    }
+
+    fn bind(&self, attributes: &[KeyValue]) -> Box<dyn BoundSyncInstrument<M> + Send + Sync> {
+        Box::new(SeveralBound(
+            self.0
+                .iter()
+                .map(|recorder| recorder.bind(attributes))
+                .collect(),
+        ))
+    }
+}
+
+struct SeveralBound<M>(Box<[Box<dyn BoundSyncInstrument<M> + Send + Sync>]>);
+
+impl<M: Measure> BoundSyncInstrument<M> for SeveralBound<M> {
+    fn measure(&self, value: M) {
+        for bound in &self.0 {
+            bound.measure(value);
+        }
+    }
+}
+
+/// An instrument that records nothing: it was refused, or views discard it.
+pub(crate) struct Silent;
+
+impl<M: Measure> SyncInstrument<M> for Silent {
     fn measure(&self, _: M, _: &[KeyValue]) {}
 
     fn bind(&self, _: &[KeyValue]) -> Box<dyn BoundSyncInstrument<M> + Send + Sync> {
@@ -105,15 +135,17 @@ impl<M: Measure> SyncInstrument<M> for Refused {
     }
 }
 
-impl<M: Measure> BoundSyncInstrument<M> for Refused {
+impl<M: Measure> BoundSyncInstrument<M> for Silent {
     fn measure(&self, _: M) {}
 }
 
-/// What a callback observes with.
-pub(crate) struct Observer<'a>(pub(crate) &'a Observed);
+/// What a callback observes with: the streams of its instrument.
+pub(crate) struct Observer<'a>(pub(crate) &'a [Arc<Observed>]);
 
 impl<M: Measure> AsyncInstrument<M> for Observer<'_> {
     fn observe(&self, value: M, attributes: &[KeyValue]) {
-        self.0.observe(value, attributes);
+        for observed in self.0 {
+            observed.observe(value, attributes);
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use crate::cell::exponential::ExponentialOptions;
 use crate::number::NumberKind;
 use crate::snapshot::{Descriptor, InstrumentKind};
 
@@ -14,7 +15,7 @@ const DEFAULT_BOUNDARIES: [f64; 15] = [
     10000.0,
 ];
 
-const LONGEST_NAME: usize = 255;
+pub(crate) const LONGEST_NAME: usize = 255;
 
 /// An instrument that may be created.
 #[derive(Clone, Debug)]
@@ -27,9 +28,28 @@ pub(crate) struct Instrument {
 /// How an instrument's measurements become a value.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Aggregation {
-    Sum { monotonic: bool },
+    Sum {
+        monotonic: bool,
+    },
     LastValue,
-    Histogram { bounds: Arc<[f64]> },
+    Histogram {
+        bounds: Arc<[f64]>,
+    },
+    Exponential(ExponentialOptions),
+    Both {
+        bounds: Arc<[f64]>,
+        exponential: ExponentialOptions,
+    },
+}
+
+impl Aggregation {
+    /// The bounds of explicit buckets: its own, or those an instrument has without advice.
+    pub(crate) fn bounds(&self) -> Arc<[f64]> {
+        match self {
+            Self::Histogram { bounds } | Self::Both { bounds, .. } => Arc::clone(bounds),
+            _ => DEFAULT_BOUNDARIES.into(),
+        }
+    }
 }
 
 /// What the API was asked for, unchecked.
@@ -116,6 +136,16 @@ impl Instrument {
             .then_with(|| self.number.cmp(&other.number))
     }
 
+    /// Whether it only takes what adds up: its kind says so, or that it is summed up as if it did.
+    #[inline]
+    pub(crate) fn refuses_negatives(&self) -> bool {
+        self.aggregation == (Aggregation::Sum { monotonic: true })
+            || matches!(
+                self.descriptor.kind,
+                InstrumentKind::Counter | InstrumentKind::ObservableCounter
+            )
+    }
+
     pub(crate) fn is_gauge(&self) -> bool {
         self.aggregation == Aggregation::LastValue
     }
@@ -127,14 +157,14 @@ impl Instrument {
     }
 }
 
-fn is_valid_name(name: &str) -> bool {
+pub(crate) fn is_valid_name(name: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-/".contains(&byte);
     name.len() <= LONGEST_NAME
         && name.starts_with(|first: char| first.is_ascii_alphabetic())
         && name.bytes().all(allowed)
 }
 
-fn are_valid_boundaries(bounds: &[f64]) -> bool {
+pub(crate) fn are_valid_boundaries(bounds: &[f64]) -> bool {
     bounds.iter().all(|bound| bound.is_finite()) && bounds.is_sorted_by(|a, b| a < b)
 }
 

@@ -23,8 +23,10 @@ mod resource;
 mod scope;
 mod series;
 mod snapshot;
+mod view;
 
 pub use attributes::Attributes;
+pub use cell::exponential::ExponentialOptions;
 pub use diagnostics::Stats;
 pub use number::Number;
 pub use provider::{MeterProvider, MeterProviderBuilder, WeakMeterProvider};
@@ -35,3 +37,4 @@ pub use snapshot::{
     Data, Descriptor, Exemplar, Exemplars, ExponentialBuckets, ExponentialHistograms,
     ExponentialPoint, HistogramPoint, Histograms, InstrumentKind, Metric, Snapshot, Temporality,
 };
+pub use view::{InvalidView, View, ViewAggregation, ViewBuilder};

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use crate::Series;
+use crate::{Attributes, Series};
 
 /// How many series a thread remembers, and so keeps in memory even if their provider is gone.
 const SLOTS: usize = 256;
@@ -14,7 +14,15 @@ const SLOTS: usize = 256;
 struct Slot {
     stream: u64,
     hash: u64,
+    /// The attributes it is found by, where a view left some of them out.
+    given: Option<Attributes>,
     series: Arc<Series>,
+}
+
+impl Slot {
+    fn attributes(&self) -> &Attributes {
+        self.given.as_ref().unwrap_or(self.series.attributes())
+    }
 }
 
 thread_local! {
@@ -27,6 +35,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) stream: u64,
     pub(crate) hash: u64,
     pub(crate) attributes: &'a [opentelemetry::KeyValue],
+    /// Whether the series may lack some of the attributes.
+    pub(crate) filtered: bool,
 }
 
 /// Calls `record` with the wanted series: the remembered one, or else what `find` returns. A series
@@ -44,7 +54,7 @@ pub(crate) fn with_series(wanted: Wanted<'_>, find: impl Fn() -> Found, record: 
         if let Some(slot) = slot
             && slot.stream == wanted.stream
             && slot.hash == wanted.hash
-            && slot.series.attributes().matches(wanted.attributes)
+            && slot.attributes().matches(wanted.attributes)
         {
             record(&slot.series);
             return true;
@@ -52,7 +62,9 @@ pub(crate) fn with_series(wanted: Wanted<'_>, find: impl Fn() -> Found, record: 
         match find() {
             Found::Exact(series) => {
                 record(&series);
+                let given = wanted.filtered.then(|| Attributes::new(wanted.attributes));
                 *slot = Some(Slot {
+                    given,
                     stream: wanted.stream,
                     hash: wanted.hash,
                     series,

@@ -8,12 +8,13 @@ use opentelemetry::metrics::{
     ObservableUpDownCounter, SyncInstrument, UpDownCounter,
 };
 
-use crate::handles::{Recorder, Refused};
+use crate::handles::{Recorder, Several, Silent};
 use crate::instrument::{Instrument, Request};
 use crate::number::Measure;
 use crate::pipeline::Pipeline;
 use crate::scope::{Scope, Stream};
 use crate::snapshot::InstrumentKind;
+use crate::view::{self, Plan};
 
 /// What stands behind the API's `Meter`.
 pub(crate) struct Meter {
@@ -23,54 +24,74 @@ pub(crate) struct Meter {
 
 impl Meter {
     fn recorder<M: Measure>(&self, request: Request) -> Arc<dyn SyncInstrument<M> + Send + Sync> {
-        let create = |instrument| Stream::Recorded(Arc::new(self.pipeline.recorded(instrument)));
-        match self.stream(request, create) {
-            Some(Stream::Recorded(recorded)) => Arc::new(Recorder(recorded)),
-            _ => Arc::new(Refused),
+        let create = |plan| Stream::Recorded(Arc::new(self.pipeline.recorded(plan)));
+        let streams = self.streams(request, create).into_iter();
+        let mut recorders: Vec<Recorder> =
+            streams.filter_map(Stream::recorded).map(Recorder).collect();
+        match recorders.len() {
+            0 => Arc::new(Silent),
+            1 => Arc::new(recorders.remove(0)),
+            _ => Arc::new(Several(recorders.into())),
         }
     }
 
     fn observe<M: Measure>(&self, request: Request, callbacks: Vec<Callback<M>>) {
-        let create = |instrument| Stream::Observed(Arc::new(self.pipeline.observed(instrument)));
-        if let Some(Stream::Observed(observed)) = self.stream(request, create) {
+        let create = |plan| Stream::Observed(Arc::new(self.pipeline.observed(plan)));
+        let streams = self.streams(request, create).into_iter();
+        let observed: Arc<[_]> = streams.filter_map(Stream::observed).collect();
+        if !observed.is_empty() {
             self.pipeline.add_callbacks(&observed, callbacks);
         }
     }
 
-    /// The same instrument if there is one already, else a new one; none if the request is invalid.
-    fn stream(&self, request: Request, create: impl Fn(Instrument) -> Stream) -> Option<Stream> {
+    /// The streams of an instrument: those there are already, and else new ones. None if the
+    /// request is invalid, or views discard it.
+    fn streams(&self, request: Request, create: impl Fn(Plan) -> Stream) -> Vec<Stream> {
         let (name, meter) = (request.name.clone(), self.scope.scope.name());
         let instrument = match Instrument::try_from(request) {
             Ok(instrument) => instrument,
             Err(error) => {
                 tracing::error!(%name, meter, "instrument refused, it records nothing: {error}");
-                return None;
+                return Vec::new();
             }
         };
+        let plans = view::plans(self.pipeline.views(), &self.scope.scope, &instrument);
+        let mut streams: Vec<Stream> = Vec::with_capacity(plans.len());
+        for plan in plans {
+            let stream = self.stream(plan, &create);
+            // Two views that make no difference are one stream, and count once.
+            if !streams.iter().any(|known| known.is(&stream)) {
+                streams.push(stream);
+            }
+        }
+        streams
+    }
+
+    /// The same stream if there is one already, else a new one.
+    fn stream(&self, plan: Plan, create: impl Fn(Plan) -> Stream) -> Stream {
+        let meter = self.scope.scope.name();
         let mut streams = self.scope.streams.lock();
-        let same = streams
-            .iter()
-            .find(|known| known.instrument().is_same_as(&instrument));
+        let same = streams.iter().find(|known| known.plan().is_same_as(&plan));
         if let Some(same) = same.cloned() {
             drop(streams);
-            warn_of_differences(same.instrument(), &instrument, meter);
-            return Some(same);
+            warn_of_differences(same.instrument(), &plan.instrument, meter);
+            return same;
         }
-        let conflict = streams
-            .iter()
-            .any(|known| known.instrument().has_name_of(&instrument));
-        let new = create(instrument);
+        let has_name = |known: &Stream| known.instrument().has_name_of(&plan.instrument);
+        let conflict = streams.iter().any(has_name);
+        let name = plan.instrument.descriptor.name.clone();
+        let new = create(plan);
         streams.push(new.clone());
         drop(streams);
         if conflict {
             tracing::warn!(
                 %name,
                 meter,
-                "an instrument of this name but another kind, unit or number type exists: both \
+                "a metric of this name but another kind, unit, number type or view exists: both \
                  record, but exporters may have to drop one"
             );
         }
-        Some(new)
+        new
     }
 }
 

@@ -15,6 +15,7 @@ use crate::instrument::{Aggregation, Instrument};
 use crate::number::Measure;
 use crate::series::{Series, SeriesList};
 use crate::snapshot::Data;
+use crate::view::Plan;
 use crate::{Attributes, Number};
 
 /// What the callbacks of one observable instrument say.
@@ -23,7 +24,7 @@ use crate::{Attributes, Number};
 /// SDK, "Asynchronous instruments"). One that stays away is forgotten; if it comes back, it counts
 /// from the collection before.
 pub(crate) struct Observed {
-    instrument: Instrument,
+    plan: Plan,
     limit: usize,
     diagnostics: Arc<Diagnostics>,
     state: Mutex<State>,
@@ -45,7 +46,7 @@ struct State {
 struct Observation(Option<Number>);
 
 impl Observed {
-    pub(crate) fn new(instrument: Instrument, limit: usize, diagnostics: Arc<Diagnostics>) -> Self {
+    pub(crate) fn new(plan: Plan, limit: usize, diagnostics: Arc<Diagnostics>) -> Self {
         let state = State {
             series: BTreeMap::new(),
             listed: Arc::new([]),
@@ -54,24 +55,32 @@ impl Observed {
             since: SystemTime::now(),
         };
         Self {
-            instrument,
-            limit,
+            limit: plan.cardinality_limit.unwrap_or(limit),
+            plan,
             diagnostics,
             state: Mutex::new(state),
         }
     }
 
     pub(crate) fn instrument(&self) -> &Instrument {
-        &self.instrument
+        &self.plan.instrument
+    }
+
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// Takes one observation. The last one of a series counts; sums beyond the cardinality limit
     /// are added up, so that totals stay right.
     pub(crate) fn observe<M: Measure>(&self, value: M, attributes: &[KeyValue]) {
-        if !self.diagnostics.accepts(value, &self.instrument) {
+        if !self.diagnostics.accepts(value, self.instrument()) {
             return;
         }
-        let attributes = Attributes::new(attributes);
+        let given = attributes.len();
+        let kept = self.plan.filter.as_ref().map(|f| f.kept(attributes));
+        let kept = kept.as_deref().unwrap_or(attributes);
+        let attributes = Attributes::new(kept);
+        let sums = matches!(self.instrument().aggregation, Aggregation::Sum { .. });
         let mut state = self.state.lock();
         let exempt = attributes.is_empty();
         let overflows = attributes == *Attributes::overflow()
@@ -80,19 +89,13 @@ impl Observed {
             if !exempt && !state.is_placed(&attributes) {
                 state.placed += 1;
             }
-            state.say(attributes, value);
+            // What a view makes one series of adds up as well.
+            state.say(attributes, value, sums && kept.len() < given);
             return;
         }
-        let overflow = Attributes::overflow();
-        let adds_up = matches!(self.instrument.aggregation, Aggregation::Sum { .. });
-        let said = state
-            .series
-            .get(overflow)
-            .and_then(|observation| observation.0);
-        let before = said.filter(|_| adds_up).map_or(M::ZERO, M::from_number);
-        state.say(overflow.clone(), before.plus(value));
+        state.say(Attributes::overflow().clone(), value, sums);
         drop(state);
-        self.diagnostics.overflowed(&self.instrument);
+        self.diagnostics.overflowed(self.instrument());
     }
 
     /// What was observed in the collection that began then.
@@ -117,7 +120,7 @@ impl Observed {
             .values_mut()
             .filter_map(|observation| observation.0.take());
         let values = values.collect();
-        let data = match self.instrument.aggregation {
+        let data = match self.instrument().aggregation {
             Aggregation::Sum { monotonic } => Data::Sum { monotonic, values },
             _ => Data::Gauge(values),
         };
@@ -138,8 +141,12 @@ impl State {
             .is_some_and(|observation| observation.0.is_some())
     }
 
-    /// Takes a value, of a series that may be new.
-    fn say<M: Measure>(&mut self, attributes: Attributes, value: M) {
+    /// Takes a value, of a series that may be new: instead of the one said before in this
+    /// collection, or added to it.
+    fn say<M: Measure>(&mut self, attributes: Attributes, value: M, adds: bool) {
+        let before = self.series.get(&attributes);
+        let before = before.and_then(|said| said.0).filter(|_| adds);
+        let value = before.map_or(value, |before| M::from_number(before).plus(value));
         let said = Observation(Some(M::KIND.number(value.bits())));
         if let Some(observation) = self.series.get_mut(&attributes) {
             *observation = said;

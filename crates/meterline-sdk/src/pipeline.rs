@@ -11,17 +11,18 @@ use parking_lot::Mutex;
 
 use crate::diagnostics::{Diagnostics, Stats};
 use crate::handles::Observer;
-use crate::instrument::Instrument;
 use crate::number::Measure;
 use crate::observed::Observed;
 use crate::recorded::Recorded;
 use crate::scope::{Scope, Stream};
 use crate::snapshot::{Exemplars, Metric, Snapshot, Temporality};
-use crate::{Attributes, Resource};
+use crate::view::Plan;
+use crate::{Attributes, Resource, View};
 
 pub(crate) struct Pipeline {
     resource: Arc<Resource>,
     cardinality_limit: usize,
+    views: Box<[View]>,
     scopes: Mutex<Vec<Arc<Scope>>>,
     callbacks: Mutex<Vec<Registered>>,
     /// Held while collecting, so that callbacks never run twice at once. No other lock is held
@@ -30,18 +31,29 @@ pub(crate) struct Pipeline {
     diagnostics: Arc<Diagnostics>,
 }
 
-/// A callback with the instrument it reports to.
+/// A callback with the streams it reports to; there is at least one.
 #[derive(Clone)]
 struct Registered {
-    observed: Arc<Observed>,
-    run: Arc<dyn Fn(&Observed) + Send + Sync>,
+    observed: Arc<[Arc<Observed>]>,
+    run: Arc<Run>,
+}
+
+type Run = dyn Fn(&[Arc<Observed>]) + Send + Sync;
+
+/// What a provider is built with.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) resource: Resource,
+    pub(crate) cardinality_limit: usize,
+    pub(crate) views: Vec<View>,
 }
 
 impl Pipeline {
-    pub(crate) fn new(resource: Resource, cardinality_limit: usize) -> Self {
+    pub(crate) fn new(options: Options) -> Self {
         Self {
-            resource: Arc::new(resource),
-            cardinality_limit,
+            resource: Arc::new(options.resource),
+            cardinality_limit: options.cardinality_limit,
+            views: options.views.into(),
             scopes: Mutex::default(),
             callbacks: Mutex::default(),
             collecting: Mutex::default(),
@@ -51,6 +63,10 @@ impl Pipeline {
 
     pub(crate) fn resource(&self) -> &Arc<Resource> {
         &self.resource
+    }
+
+    pub(crate) fn views(&self) -> &[View] {
+        &self.views
     }
 
     /// The instruments of this scope; equal scopes share them.
@@ -64,19 +80,19 @@ impl Pipeline {
         new
     }
 
-    pub(crate) fn recorded(&self, instrument: Instrument) -> Recorded {
+    pub(crate) fn recorded(&self, plan: Plan) -> Recorded {
         let diagnostics = Arc::clone(&self.diagnostics);
-        Recorded::new(instrument, self.cardinality_limit, diagnostics)
+        Recorded::new(plan, self.cardinality_limit, diagnostics)
     }
 
-    pub(crate) fn observed(&self, instrument: Instrument) -> Observed {
+    pub(crate) fn observed(&self, plan: Plan) -> Observed {
         let diagnostics = Arc::clone(&self.diagnostics);
-        Observed::new(instrument, self.cardinality_limit, diagnostics)
+        Observed::new(plan, self.cardinality_limit, diagnostics)
     }
 
     pub(crate) fn add_callbacks<M: Measure>(
         &self,
-        observed: &Arc<Observed>,
+        observed: &Arc<[Arc<Observed>]>,
         callbacks: Vec<Callback<M>>,
     ) {
         let registered = callbacks.into_iter().map(|callback| Registered {
@@ -108,8 +124,9 @@ impl Pipeline {
     fn run_callbacks(&self) {
         let callbacks = self.callbacks.lock().clone();
         for Registered { observed, run } in callbacks {
-            if catch_unwind(AssertUnwindSafe(|| run(&observed))).is_err() {
-                self.diagnostics.callback_panicked(observed.instrument());
+            let panicked = catch_unwind(AssertUnwindSafe(|| run(&observed))).is_err();
+            if let Some(stream) = observed.first().filter(|_| panicked) {
+                self.diagnostics.callback_panicked(stream.instrument());
             }
         }
     }

@@ -4,10 +4,10 @@ use opentelemetry::InstrumentationScope;
 use opentelemetry::metrics::Meter;
 
 use crate::diagnostics::Stats;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Options, Pipeline};
 use crate::reader::{Reader, ReaderOptions};
 use crate::snapshot::Snapshot;
-use crate::{Resource, meter};
+use crate::{Resource, View, meter};
 
 /// How many series an instrument may have if nobody says otherwise (OpenTelemetry metrics SDK,
 /// "Cardinality limits").
@@ -42,8 +42,7 @@ pub struct WeakMeterProvider {
 /// Builds a [`MeterProvider`].
 #[derive(Clone, Debug)]
 pub struct MeterProviderBuilder {
-    resource: Resource,
-    cardinality_limit: usize,
+    options: Options,
 }
 
 impl MeterProvider {
@@ -51,8 +50,11 @@ impl MeterProvider {
     #[must_use]
     pub fn builder() -> MeterProviderBuilder {
         MeterProviderBuilder {
-            resource: Resource::default(),
-            cardinality_limit: DEFAULT_CARDINALITY_LIMIT,
+            options: Options {
+                resource: Resource::default(),
+                cardinality_limit: DEFAULT_CARDINALITY_LIMIT,
+                views: Vec::new(),
+            },
         }
     }
 
@@ -139,7 +141,7 @@ impl MeterProviderBuilder {
     /// What the telemetry describes.
     #[must_use]
     pub fn with_resource(mut self, resource: Resource) -> Self {
-        self.resource = resource;
+        self.options.resource = resource;
         self
     }
 
@@ -148,7 +150,14 @@ impl MeterProviderBuilder {
     /// series without attributes.
     #[must_use]
     pub fn with_cardinality_limit(mut self, limit: usize) -> Self {
-        self.cardinality_limit = limit;
+        self.options.cardinality_limit = limit;
+        self
+    }
+
+    /// One view more: how the instruments it selects become streams.
+    #[must_use]
+    pub fn with_view(mut self, view: View) -> Self {
+        self.options.views.push(view);
         self
     }
 
@@ -156,7 +165,7 @@ impl MeterProviderBuilder {
     #[must_use]
     pub fn build(self) -> MeterProvider {
         MeterProvider {
-            pipeline: Arc::new(Pipeline::new(self.resource, self.cardinality_limit)),
+            pipeline: Arc::new(Pipeline::new(self.options)),
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::instrument::Instrument;
 use crate::lookup::{self, Found, Wanted};
 use crate::number::Measure;
 use crate::series::Series;
+use crate::view::Plan;
 use find::Shards;
 use read::Listing;
 
@@ -27,7 +28,7 @@ static STREAMS: AtomicU64 = AtomicU64::new(0);
 pub(crate) struct Recorded {
     /// Unique in the process, never used again: threads remember series by it.
     id: u64,
-    instrument: Instrument,
+    plan: Plan,
     limit: usize,
     hasher: RandomState,
     shards: Shards,
@@ -41,11 +42,11 @@ pub(crate) struct Recorded {
 }
 
 impl Recorded {
-    pub(crate) fn new(instrument: Instrument, limit: usize, diagnostics: Arc<Diagnostics>) -> Self {
+    pub(crate) fn new(plan: Plan, limit: usize, diagnostics: Arc<Diagnostics>) -> Self {
         Self {
             id: STREAMS.fetch_add(1, Relaxed),
-            instrument,
-            limit,
+            limit: plan.cardinality_limit.unwrap_or(limit),
+            plan,
             hasher: RandomState::default(),
             shards: Default::default(),
             counted: AtomicUsize::new(0),
@@ -57,7 +58,11 @@ impl Recorded {
     }
 
     pub(crate) fn instrument(&self) -> &Instrument {
-        &self.instrument
+        &self.plan.instrument
+    }
+
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// Records one measurement. Takes no lock and allocates nothing if this thread has recorded
@@ -74,9 +79,10 @@ impl Recorded {
             stream: self.id,
             hash: self.hash(attributes),
             attributes,
+            filtered: self.plan.filter.is_some(),
         };
         let find = || {
-            let found = self.find(wanted.hash, attributes, value);
+            let found = self.find_kept(wanted.hash, attributes, value);
             if matches!(found, Found::Overflow(_)) {
                 self.count_overflow();
             }
@@ -88,7 +94,7 @@ impl Recorded {
     /// Whether a value may be recorded; if not, it is counted as dropped, with the reason.
     #[inline]
     pub(crate) fn accepts<M: Measure>(&self, value: M) -> bool {
-        self.diagnostics.accepts(value, &self.instrument)
+        self.diagnostics.accepts(value, self.instrument())
     }
 
     /// The series that measurements with these attributes are recorded into. If it is new, a gauge
@@ -97,11 +103,11 @@ impl Recorded {
         if attributes.is_empty() {
             return Found::Exact(Arc::clone(self.bare(first)));
         }
-        self.find(self.hash(attributes), attributes, first)
+        self.find_kept(self.hash(attributes), attributes, first)
     }
 
     /// Counts a measurement that goes to the overflow series.
     pub(crate) fn count_overflow(&self) {
-        self.diagnostics.overflowed(&self.instrument);
+        self.diagnostics.overflowed(self.instrument());
     }
 }

@@ -11,6 +11,7 @@ use crate::observed::Observed;
 use crate::recorded::Recorded;
 use crate::series::SeriesList;
 use crate::snapshot::Data;
+use crate::view::Plan;
 
 /// The instruments of one scope.
 pub(crate) struct Scope {
@@ -36,9 +37,36 @@ impl Scope {
 
 impl Stream {
     pub(crate) fn instrument(&self) -> &Instrument {
+        &self.plan().instrument
+    }
+
+    pub(crate) fn plan(&self) -> &Plan {
         match self {
-            Self::Recorded(recorded) => recorded.instrument(),
-            Self::Observed(observed) => observed.instrument(),
+            Self::Recorded(recorded) => recorded.plan(),
+            Self::Observed(observed) => observed.plan(),
+        }
+    }
+
+    pub(crate) fn recorded(self) -> Option<Arc<Recorded>> {
+        match self {
+            Self::Recorded(recorded) => Some(recorded),
+            Self::Observed(_) => None,
+        }
+    }
+
+    pub(crate) fn observed(self) -> Option<Arc<Observed>> {
+        match self {
+            Self::Observed(observed) => Some(observed),
+            Self::Recorded(_) => None,
+        }
+    }
+
+    /// Whether both are this very stream.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Recorded(a), Self::Recorded(b)) => Arc::ptr_eq(a, b),
+            (Self::Observed(a), Self::Observed(b)) => Arc::ptr_eq(a, b),
+            _ => false,
         }
     }
 

@@ -1,7 +1,7 @@
 //! From attributes to their series: found in sharded maps, or created if there is room.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use crossbeam_utils::CachePadded;
@@ -11,7 +11,7 @@ use parking_lot::RwLock;
 
 use super::Recorded;
 use crate::attributes::{self, Attributes};
-use crate::cell::{Cell, HistogramCell, SumCell};
+use crate::cell::{Cell, ExponentialCell, HistogramCell, SumCell};
 use crate::instrument::Aggregation;
 use crate::lookup::Found;
 use crate::number::Measure;
@@ -47,9 +47,21 @@ impl Recorded {
         &self.shards[(hash >> 32) as usize % SHARDS]
     }
 
-    /// Looks in the map, and adds a new series if there is room.
+    /// Looks for the series of what the view keeps of these attributes, and adds it if there is room.
     #[cold]
-    pub(super) fn find<M: Measure>(&self, hash: u64, attributes: &[KeyValue], first: M) -> Found {
+    pub(super) fn find_kept<M: Measure>(&self, hash: u64, given: &[KeyValue], first: M) -> Found {
+        let kept = match &self.plan.filter {
+            Some(filter) => filter.kept(given),
+            None => return self.find(hash, given, first),
+        };
+        if kept.is_empty() {
+            return Found::Exact(Arc::clone(self.bare(first)));
+        }
+        self.find(self.hash(&kept), &kept, first)
+    }
+
+    /// Looks in the map, and adds a new series if there is room.
+    fn find<M: Measure>(&self, hash: u64, attributes: &[KeyValue], first: M) -> Found {
         if let Some(series) = known(&self.shard(hash).read(), hash, attributes) {
             return Found::Exact(series);
         }
@@ -84,13 +96,24 @@ impl Recorded {
     }
 
     fn create<M: Measure>(&self, attributes: Attributes, first: M) -> Arc<Series> {
-        let cell = match &self.instrument.aggregation {
+        let cell = match &self.instrument().aggregation {
             Aggregation::Sum { .. } => Cell::Sum(SumCell::default()),
             // A collection between this and the recording must not see a value nobody set.
             Aggregation::LastValue => Cell::LastValue(AtomicU64::new(first.bits())),
-            Aggregation::Histogram { bounds } => {
-                Cell::Histogram(HistogramCell::new::<M>(Arc::clone(bounds)))
+            Aggregation::Histogram { bounds } => Cell::Histogram {
+                explicit: HistogramCell::new::<M>(Arc::clone(bounds)),
+                exponential: OnceLock::new(),
+            },
+            Aggregation::Exponential(options) => {
+                Cell::Exponential(Box::new(ExponentialCell::new::<M>(*options)))
             }
+            Aggregation::Both {
+                bounds,
+                exponential,
+            } => Cell::Histogram {
+                explicit: HistogramCell::new::<M>(Arc::clone(bounds)),
+                exponential: Box::new(ExponentialCell::new::<M>(*exponential)).into(),
+            },
         };
         let series = Arc::new(Series::with_cell(attributes, SystemTime::now(), cell));
         self.listing.lock().added.push(Arc::clone(&series));

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::Recorded;
+use crate::Number;
 use crate::cell::Cell;
 use crate::instrument::Aggregation;
 use crate::number::{Measure, NumberKind};
 use crate::series::{Series, SeriesList};
-use crate::snapshot::{Data, Histograms};
+use crate::snapshot::{Data, ExponentialHistograms, Histograms};
 
 /// The series in order, as of the last collection, and those that came since.
 #[derive(Default)]
@@ -21,7 +22,7 @@ impl Recorded {
     /// All series in order, with their values.
     pub(crate) fn collect(&self) -> (SeriesList, Data) {
         let series = self.list();
-        let data = match self.instrument.number {
+        let data = match self.instrument().number {
             NumberKind::U64 => self.read::<u64>(&series),
             NumberKind::I64 => self.read::<i64>(&series),
             NumberKind::F64 => self.read::<f64>(&series),
@@ -53,19 +54,17 @@ impl Recorded {
     }
 
     fn read<M: Measure>(&self, series: &[Arc<Series>]) -> Data {
-        let number = |bits| M::KIND.number(bits);
-        let total = |series: &Arc<Series>| match &series.cell {
-            Cell::Sum(sum) => number(sum.total::<M>()),
-            Cell::LastValue(last) => number(last.load(Relaxed)),
-            Cell::Histogram(_) | Cell::Elsewhere => number(M::ZERO.bits()),
-        };
-        match &self.instrument.aggregation {
+        match &self.instrument().aggregation {
             Aggregation::Sum { monotonic } => Data::Sum {
                 monotonic: *monotonic,
-                values: series.iter().map(total).collect(),
+                values: series.iter().map(single::<M>).collect(),
             },
-            Aggregation::LastValue => Data::Gauge(series.iter().map(total).collect()),
-            Aggregation::Histogram { bounds } => Data::Histogram(read_all::<M>(bounds, series)),
+            Aggregation::LastValue => Data::Gauge(series.iter().map(single::<M>).collect()),
+            Aggregation::Histogram { bounds } => Data::Histogram(explicit::<M>(bounds, series)),
+            Aggregation::Exponential(_) => Data::ExponentialHistogram(exponential::<M>(series)),
+            Aggregation::Both { bounds, .. } => {
+                Data::Both(explicit::<M>(bounds, series), exponential::<M>(series))
+            }
         }
     }
 
@@ -76,14 +75,22 @@ impl Recorded {
     }
 }
 
-fn read_all<M: Measure>(bounds: &Arc<[f64]>, series: &[Arc<Series>]) -> Histograms {
+fn single<M: Measure>(series: &Arc<Series>) -> Number {
+    M::KIND.number(match &series.cell {
+        Cell::Sum(sum) => sum.total::<M>(),
+        Cell::LastValue(last) => last.load(Relaxed),
+        Cell::Histogram { .. } | Cell::Exponential(_) | Cell::Elsewhere => M::ZERO.bits(),
+    })
+}
+
+fn explicit<M: Measure>(bounds: &Arc<[f64]>, series: &[Arc<Series>]) -> Histograms {
     let buckets = bounds.len() + 1;
     let mut counts = vec![0; series.len() * buckets];
     let cells = series.iter().map(|series| &series.cell);
     let totals = cells
         .zip(counts.chunks_exact_mut(buckets))
         .filter_map(|(cell, counts)| {
-            let Cell::Histogram(cell) = cell else {
+            let Cell::Histogram { explicit: cell, .. } = cell else {
                 return None;
             };
             let (sum, min, max) = cell.read::<M>(counts);
@@ -93,4 +100,20 @@ fn read_all<M: Measure>(bounds: &Arc<[f64]>, series: &[Arc<Series>]) -> Histogra
         });
     let totals = totals.collect();
     Histograms::from_parts(Arc::clone(bounds), counts, totals)
+}
+
+fn exponential<M: Measure>(series: &[Arc<Series>]) -> ExponentialHistograms {
+    let mut points = ExponentialHistograms::default();
+    for series in series {
+        match &series.cell {
+            Cell::Exponential(cell) => cell.read::<M>(&mut points),
+            Cell::Histogram { exponential, .. } => {
+                if let Some(cell) = exponential.get() {
+                    cell.read::<M>(&mut points);
+                }
+            }
+            Cell::Sum(_) | Cell::LastValue(_) | Cell::Elsewhere => {}
+        }
+    }
+    points
 }

@@ -1,0 +1,148 @@
+//! From an instrument and the views to its streams.
+
+use std::sync::Arc;
+
+use opentelemetry::InstrumentationScope;
+
+use super::{Chosen, Filter, View, ViewAggregation};
+use crate::InstrumentKind;
+use crate::instrument::{Aggregation, Instrument};
+use crate::snapshot::Descriptor;
+
+/// A stream as it shall be.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// The instrument as the view shows it.
+    pub(crate) instrument: Instrument,
+    pub(crate) filter: Option<Arc<Filter>>,
+    pub(crate) cardinality_limit: Option<usize>,
+    /// The view it comes from, by its position; none for the default stream.
+    view: Option<usize>,
+}
+
+/// The streams of an instrument: one per view that selects it, or the default one.
+pub(crate) fn plans(
+    views: &[View],
+    scope: &InstrumentationScope,
+    instrument: &Instrument,
+) -> Vec<Plan> {
+    let mut plans = Vec::new();
+    let mut selected = false;
+    let selects = |view: &View| view.selection.selects(&instrument.descriptor, scope);
+    for (position, view) in views.iter().enumerate().filter(|(_, view)| selects(view)) {
+        if view.discard {
+            selected = true;
+            continue;
+        }
+        let Some(aggregation) = view.aggregation_of(instrument) else {
+            tracing::warn!(
+                name = &*instrument.descriptor.name,
+                kind = ?instrument.descriptor.kind,
+                view = view.selection.pattern(),
+                "a view asks for an aggregation that this kind of instrument cannot have: it is \
+                 ignored here"
+            );
+            continue;
+        };
+        selected = true;
+        plans.push(Plan {
+            instrument: view.show(instrument, aggregation),
+            filter: view.filter.clone(),
+            cardinality_limit: view.cardinality_limit,
+            view: Some(position),
+        });
+    }
+    if !selected {
+        plans.push(Plan {
+            instrument: instrument.clone(),
+            filter: None,
+            cardinality_limit: None,
+            view: None,
+        });
+    }
+    plans
+}
+
+impl Plan {
+    /// Whether both are one stream: the same instrument seen through the same view, or through two
+    /// that make no difference.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        self.instrument.is_same_as(&other.instrument)
+            && (self.view == other.view
+                || (self.filter == other.filter
+                    && self.cardinality_limit == other.cardinality_limit
+                    && self.instrument.aggregation == other.instrument.aggregation))
+    }
+}
+
+impl View {
+    fn show(&self, instrument: &Instrument, aggregation: Aggregation) -> Instrument {
+        let seen = &*instrument.descriptor;
+        let descriptor = Descriptor {
+            name: self.name.clone().unwrap_or_else(|| seen.name.clone()),
+            description: match &self.description {
+                Some(description) => description.clone(),
+                None => seen.description.clone(),
+            },
+            ..seen.clone()
+        };
+        Instrument {
+            descriptor: Arc::new(descriptor),
+            number: instrument.number,
+            aggregation,
+        }
+    }
+
+    /// How this view aggregates an instrument; none if it cannot.
+    fn aggregation_of(&self, instrument: &Instrument) -> Option<Aggregation> {
+        let kind = instrument.descriptor.kind;
+        let is_histogram = kind == InstrumentKind::Histogram;
+        let chosen = self
+            .aggregation
+            .filter(|chosen| is_histogram || !chosen.histograms_only);
+        match chosen {
+            Some(Chosen { aggregation, .. }) => self.chosen(aggregation, instrument),
+            None if is_histogram && self.boundaries.is_some() => {
+                self.chosen(ViewAggregation::Explicit, instrument)
+            }
+            None => Some(instrument.aggregation.clone()),
+        }
+    }
+
+    fn chosen(&self, chosen: ViewAggregation, instrument: &Instrument) -> Option<Aggregation> {
+        use InstrumentKind::{
+            Counter, Gauge, Histogram, ObservableCounter, ObservableGauge, ObservableUpDownCounter,
+            UpDownCounter,
+        };
+        let kind = instrument.descriptor.kind;
+        let bounds = || match &self.boundaries {
+            Some(boundaries) => Arc::clone(boundaries),
+            None => instrument.aggregation.bounds(),
+        };
+        let histogram = matches!(kind, Counter | UpDownCounter | Gauge | Histogram);
+        match chosen {
+            ViewAggregation::Sum => match kind {
+                Counter | ObservableCounter | Histogram => {
+                    Some(Aggregation::Sum { monotonic: true })
+                }
+                UpDownCounter | ObservableUpDownCounter => {
+                    Some(Aggregation::Sum { monotonic: false })
+                }
+                Gauge | ObservableGauge => None,
+            },
+            ViewAggregation::LastValue => {
+                matches!(kind, Gauge | ObservableGauge).then_some(Aggregation::LastValue)
+            }
+            ViewAggregation::Explicit => {
+                histogram.then(|| Aggregation::Histogram { bounds: bounds() })
+            }
+            ViewAggregation::Exponential(options) => {
+                histogram.then_some(Aggregation::Exponential(options))
+            }
+            ViewAggregation::Both(options) => histogram.then(|| Aggregation::Both {
+                bounds: bounds(),
+                exponential: options,
+            }),
+        }
+    }
+}
