@@ -122,6 +122,49 @@ impl ExponentialCell {
         }
         all.push::<M>(&self.options, into);
     }
+
+    /// All that was recorded, so that the cell begins anew: each recording is either taken or
+    /// stays.
+    #[allow(dead_code, reason = "for series that end, which comes next")]
+    pub(crate) fn take<M: Measure>(&self) -> Taken {
+        let new = || Distribution::new::<M>(self.options.max_scale);
+        let mut taken = std::mem::replace(&mut *self.first.lock(), new());
+        for stripe in self.more.get().into_iter().flatten() {
+            let stripe = std::mem::replace(&mut *stripe.lock(), new());
+            taken.absorb::<M>(&stripe, self.options.max_size);
+        }
+        Taken(taken)
+    }
+
+    /// Undoes a [`take`](Self::take), also if something was recorded since.
+    #[allow(dead_code, reason = "for series that end, which comes next")]
+    pub(crate) fn put_back<M: Measure>(&self, taken: &Taken) {
+        let mut first = self.first.lock();
+        first.absorb::<M>(&taken.0, self.options.max_size);
+    }
+
+    /// Adds a point with what was taken.
+    #[allow(dead_code, reason = "for series that end, which comes next")]
+    pub(crate) fn push_taken<M: Measure>(&self, taken: &Taken, into: &mut ExponentialHistograms) {
+        taken.0.push::<M>(&self.options, into);
+    }
+}
+
+/// What was taken out of a cell.
+#[derive(Debug)]
+#[allow(dead_code, reason = "for series that end, which comes next")]
+pub(crate) struct Taken(Distribution);
+
+#[allow(dead_code, reason = "for series that end, which comes next")]
+impl Taken {
+    pub(crate) fn count(&self) -> u64 {
+        self.0.count()
+    }
+
+    /// As bits of the instrument's number type.
+    pub(crate) fn sum(&self) -> u64 {
+        self.0.sum()
+    }
 }
 
 #[cfg(test)]

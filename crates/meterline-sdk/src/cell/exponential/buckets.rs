@@ -50,6 +50,10 @@ impl Buckets {
         (*range.start(), filled)
     }
 
+    pub(super) fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
     /// Joins `2^shift` buckets each.
     pub(super) fn coarsen(&mut self, shift: u32) {
         let Some(last) = self.counts.len().checked_sub(1) else {

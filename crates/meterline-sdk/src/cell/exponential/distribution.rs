@@ -60,6 +60,14 @@ impl Distribution {
         }
     }
 
+    pub(super) fn count(&self) -> u64 {
+        self.zeros + self.positive.total() + self.negative.total()
+    }
+
+    pub(super) fn sum(&self) -> u64 {
+        self.sum
+    }
+
     fn side(&mut self, negative: bool) -> &mut Buckets {
         if negative {
             &mut self.negative

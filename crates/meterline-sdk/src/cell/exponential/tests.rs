@@ -108,6 +108,28 @@ proptest! {
 }
 
 #[test]
+fn what_is_taken_can_be_put_back() {
+    let cell = ExponentialCell::new::<f64>(options(10));
+    cell.record(100.0);
+    cell.grow::<f64>();
+    cell.record(1.0);
+    let taken = cell.take::<f64>();
+    assert_eq!((taken.count(), taken.sum()), (2, 101.0f64.to_bits()));
+    assert_eq!(read(&cell), expected(&[], &options(10)));
+    cell.record(0.0);
+    cell.record(-3.0);
+    cell.put_back::<f64>(&taken);
+    assert_eq!(
+        read(&cell),
+        expected(&[100.0, 1.0, 0.0, -3.0], &options(10))
+    );
+    let mut points = ExponentialHistograms::default();
+    cell.push_taken::<f64>(&taken, &mut points);
+    let point = format!("{:?}", points.iter().next().unwrap());
+    assert_eq!(point, expected(&[100.0, 1.0], &options(10)));
+}
+
+#[test]
 fn nothing_recorded_is_a_point_without_buckets() {
     assert_eq!(
         read(&ExponentialCell::new::<f64>(options(160))),
