@@ -104,6 +104,7 @@ async fn work(queue: Arc<SqliteQueue>, jobs: usize) -> Result<(), QueueError> {
             operation,
             target: Target::Any,
             idempotency_key: None,
+            trace_context: None,
         };
         queue.enqueue(vec![job]).await?;
         let claim = Claim {

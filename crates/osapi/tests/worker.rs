@@ -148,6 +148,7 @@ impl Bench {
             operation,
             target: Target::Any,
             idempotency_key: None,
+            trace_context: None,
         };
         self.queue.enqueue(vec![job]).await.expect("accepted")[0].id
     }

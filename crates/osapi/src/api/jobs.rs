@@ -43,6 +43,7 @@ impl Submission {
             operation,
             target: self.target_hostname,
             idempotency_key: key,
+            trace_context: None,
         })
     }
 }
@@ -207,7 +208,7 @@ pub(super) async fn retry(
     PathJob(id): PathJob,
 ) -> Result<Response, Problem> {
     state.accepting()?;
-    let job = state.queue.retry(id).await?;
+    let job = state.queue.retry(id, None).await?;
     state.metrics.created(&job.operation, job.units.into());
     Ok(created(&job))
 }

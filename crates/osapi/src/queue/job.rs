@@ -194,6 +194,18 @@ pub struct NewJob {
     pub target: Target,
     /// The same key gives the same job, once, for as long as the job is kept.
     pub idempotency_key: Option<String>,
+    /// The request it came with, for whoever runs it.
+    pub trace_context: Option<TraceContext>,
+}
+
+/// Where a job belongs in a trace, as the headers of W3C Trace Context have it. The queue carries it and
+/// looks at nothing in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceContext {
+    /// Of the span the job was handed in with.
+    pub traceparent: String,
+    /// What vendors add to it.
+    pub tracestate: Option<String>,
 }
 
 /// A job the queue has accepted and will not lose.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{JobId, Operation};
+use super::{JobId, Operation, TraceContext};
 
 /// A worker's request for work.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub struct Lease {
     pub attempt: u32,
     /// How long the unit waited: from its creation, or from when its retry was due.
     pub waited: Duration,
+    /// What the job was handed in with.
+    pub trace_context: Option<TraceContext>,
 }
 
 /// How an attempt ended.

@@ -29,7 +29,8 @@ pub use error::QueueError;
 pub use fleet::{Beat, BeatReply, Registration, WorkerInfo, WorkerState};
 pub use job::{
     Deleted, Enqueued, JobFilter, JobId, JobPage, JobRecord, JobState, JobSummary, MAX_HOST_LEN,
-    MAX_PAGE_BYTES, NewJob, Operation, Target, TimelineEvent, TimelineKind, UnitResponse,
+    MAX_PAGE_BYTES, NewJob, Operation, Target, TimelineEvent, TimelineKind, TraceContext,
+    UnitResponse,
 };
 pub use lease::{Claim, Finished, Lease, LeaseToken, Outcome, Revoked};
 pub use options::{QueueOptions, RetryPolicy};
@@ -62,7 +63,8 @@ pub trait Queue: Send + Sync + 'static {
 
     /// Makes a new job of one that has ended and takes the old one off the dead-letter queue;
     /// [`QueueError::NotFound`], [`QueueError::Conflict`] while it has not ended, or as [`Queue::enqueue`].
-    fn retry(&self, id: JobId) -> Reply<'_, Enqueued>;
+    /// The new job belongs to the trace of whoever asked for it.
+    fn retry(&self, id: JobId, trace_context: Option<TraceContext>) -> Reply<'_, Enqueued>;
 
     /// The record now and after each change, until the job has ended or is gone. Changes that
     /// follow one another quickly may arrive as one.

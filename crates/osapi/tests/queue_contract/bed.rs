@@ -73,6 +73,7 @@ pub(crate) fn job_for(target: Target, n: u64) -> NewJob {
         },
         target,
         idempotency_key: None,
+        trace_context: None,
     }
 }
 

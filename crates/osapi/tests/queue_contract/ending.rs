@@ -111,7 +111,7 @@ pub(crate) async fn makes_a_new_job_of_a_failed_one(bed: Bed) {
     let queue = bed.with(|options| options.max_attempts = 1).open();
     queue.join("w").await;
     let old = queue.submit(keyed(1, "k")).await.id;
-    let refused = queue.retry(old).await;
+    let refused = queue.retry(old, None).await;
     assert!(
         matches!(refused, Err(QueueError::Conflict(_))),
         "it has not ended: {refused:?}"
@@ -123,7 +123,7 @@ pub(crate) async fn makes_a_new_job_of_a_failed_one(bed: Bed) {
         .expect("finished");
     assert_eq!(queue.stats().await.expect("stats").dlq, 1);
 
-    let new = queue.retry(old).await.expect("accepted");
+    let new = queue.retry(old, None).await.expect("accepted");
     assert_ne!(new.id, old);
     let stats = queue.stats().await.expect("stats");
     assert_eq!(

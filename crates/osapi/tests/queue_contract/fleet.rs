@@ -114,7 +114,7 @@ pub(crate) async fn fails_a_job_for_all_with_one_of_its_units(bed: Bed) {
     assert_eq!(responses["b"].error.as_deref(), Some("broken disk"));
     let stats = queue.stats().await.expect("stats");
     assert_eq!((stats.jobs.failed, stats.dlq), (1, 1));
-    assert_eq!(queue.retry(id).await.expect("accepted").units, 2);
+    assert_eq!(queue.retry(id, None).await.expect("accepted").units, 2);
 }
 
 pub(crate) async fn cancels_a_job_for_all_with_its_units(bed: Bed) {

@@ -28,6 +28,7 @@ macro_rules! contract {
 
 contract! {
     submitting::keeps_a_job_as_submitted,
+    submitting::carries_the_trace_context_to_every_worker,
     submitting::knows_no_job_it_was_not_given,
     submitting::gives_the_same_job_for_the_same_key,
     submitting::makes_one_job_of_concurrent_requests_with_one_key,

@@ -4,8 +4,11 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use osapi::queue::{
-    Claim, JobFilter, JobId, JobState, MAX_PAGE_BYTES, QueueError, Target, TimelineKind,
+    Claim, JobFilter, JobId, JobState, MAX_PAGE_BYTES, NewJob, Outcome, QueueError, Target,
+    TimelineKind, TraceContext,
 };
+
+use serde_json::json;
 
 use crate::bed::{Bed, DEADLINE, Words, job, job_for, keyed};
 
@@ -47,6 +50,47 @@ pub(crate) async fn keeps_a_job_as_submitted(bed: Bed) {
     queue.check().await.expect("readable and writable");
 }
 
+pub(crate) async fn carries_the_trace_context_to_every_worker(bed: Bed) {
+    let context = |n: u64| TraceContext {
+        traceparent: format!("00-{n:032x}-{n:016x}-01"),
+        tracestate: (n == 2).then(|| format!("vendor=a{n},other=b")),
+    };
+    let traced = |target, n| NewJob {
+        trace_context: Some(context(n)),
+        ..job_for(target, n)
+    };
+    let queue = bed.open();
+    for worker in ["a", "b"] {
+        queue.join(worker).await;
+    }
+    queue.submit(traced(Target::All, 2)).await;
+    for worker in ["a", "b"] {
+        let lease = queue.take_one(worker).await;
+        assert_eq!(lease.trace_context, Some(context(2)), "{worker}");
+        let outcome = Outcome::Completed(json!({}));
+        queue.finish(lease.token, outcome).await.expect("finished");
+    }
+    let id = queue.submit(traced(Target::Any, 1)).await.id;
+    for attempt in 1..=2 {
+        let lease = queue.take_one("a").await;
+        assert_eq!(
+            (lease.attempt, lease.trace_context),
+            (attempt, Some(context(1)))
+        );
+        let outcome = Outcome::Failed {
+            error: "broke".to_owned(),
+            result: None,
+            permanent: attempt == 2,
+        };
+        queue.finish(lease.token, outcome).await.expect("finished");
+    }
+    queue.retry(id, Some(context(4))).await.expect("accepted");
+    let again = queue.take_one("b").await;
+    assert_eq!(again.trace_context, Some(context(4)), "of who asked again");
+    queue.submit(job(1)).await;
+    assert_eq!(queue.take_one("b").await.trace_context, None);
+}
+
 pub(crate) async fn knows_no_job_it_was_not_given(bed: Bed) {
     let queue = bed.open();
     let id = JobId::new();
@@ -56,7 +100,7 @@ pub(crate) async fn knows_no_job_it_was_not_given(bed: Bed) {
         Err(QueueError::NotFound(_))
     ));
     assert!(matches!(
-        queue.retry(id).await,
+        queue.retry(id, None).await,
         Err(QueueError::NotFound(_))
     ));
     assert_eq!(queue.stats().await.expect("stats").oldest_waiting, None);

@@ -47,7 +47,7 @@ use self::writer::{Call, Message, Refusal, Signals, Unclaimed, Work, Writer};
 use super::{
     Beat, BeatReply, Claim, DatabaseStats, Deleted, Enqueued, Finished, JobFilter, JobId, JobPage,
     JobRecord, Lease, LeaseToken, Maintenance, NewJob, Outcome, Queue, QueueError, QueueOptions,
-    QueueStats, Registration, Reply, WorkerInfo,
+    QueueStats, Registration, Reply, TraceContext, WorkerInfo,
 };
 
 /// Most requests that wait for the writer; more wait for a place.
@@ -237,8 +237,8 @@ impl Queue for SqliteQueue {
         self.write(move |tx| tx.delete(id))
     }
 
-    fn retry(&self, id: JobId) -> Reply<'_, Enqueued> {
-        self.write(move |tx| tx.retry(id))
+    fn retry(&self, id: JobId, trace_context: Option<TraceContext>) -> Reply<'_, Enqueued> {
+        self.write(move |tx| tx.retry(id, trace_context.clone()))
     }
 
     fn watch(&self, id: JobId) -> BoxStream<'static, Result<JobRecord, QueueError>> {

@@ -16,7 +16,10 @@ use crate::queue::QueueError;
 const APPLICATION_ID: i64 = 0x6f73_6170;
 
 /// Each entry takes the file one format further; the header's user version counts those applied.
-const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("schema.sql"),
+    include_str!("trace_context.sql"),
+];
 
 /// Files up to this size are checked in full when opened; larger ones would delay the start.
 const QUICK_CHECK_LIMIT: u64 = 64 << 20;

@@ -9,7 +9,9 @@ use super::clock::{millis, timestamp};
 use super::state::{self, SUBMITTED, is_final};
 use super::tx::Tx;
 use super::writer::Refusal;
-use crate::queue::{Enqueued, JobId, NewJob, Operation, QueueError, Target, TimelineKind};
+use crate::queue::{
+    Enqueued, JobId, NewJob, Operation, QueueError, Target, TimelineKind, TraceContext,
+};
 
 /// A job whose key is already in use.
 struct Keyed {
@@ -55,7 +57,11 @@ impl Tx<'_> {
         Ok(answers)
     }
 
-    pub(super) fn retry(&mut self, id: JobId) -> Result<Enqueued, Refusal> {
+    pub(super) fn retry(
+        &mut self,
+        id: JobId,
+        trace_context: Option<TraceContext>,
+    ) -> Result<Enqueued, Refusal> {
         let found = self.find(
             "SELECT seq, state, dlq, operation, data, target FROM jobs WHERE id = ?1 AND parent = 0",
             params![id.0],
@@ -84,6 +90,7 @@ impl Tx<'_> {
                 operation,
                 target,
                 idempotency_key: None,
+                trace_context,
             },
             None,
             &workers,
@@ -180,9 +187,12 @@ impl Tx<'_> {
         let to_all = job.target == Target::All;
         let units = if to_all { workers } else { &[] };
         let route = state::route(&job.target);
+        let trace = job.trace_context.as_ref();
+        let traceparent = trace.map(|trace| &trace.traceparent);
+        let tracestate = trace.and_then(|trace| trace.tracestate.as_ref());
         self.execute(
-            "INSERT INTO jobs (id, state, route, due, open_units, created_us, operation, target, key, data)
-             VALUES (?1, 0, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO jobs (id, state, route, due, open_units, created_us, operation, target, key, data, traceparent, tracestate)
+             VALUES (?1, 0, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             params![
                 id.0,
                 route,
@@ -192,14 +202,16 @@ impl Tx<'_> {
                 job.operation.kind,
                 target,
                 key,
-                data
+                data,
+                traceparent,
+                tracestate
             ],
         )?;
         let parent = self.last_insert();
         for worker in units {
             self.execute(
-                "INSERT INTO jobs (id, parent, state, route, due, created_us, operation, target, worker, data)
-                 VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?7, ?8)",
+                "INSERT INTO jobs (id, parent, state, route, due, created_us, operation, target, worker, data, traceparent, tracestate)
+                 VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, ?10)",
                 params![
                     JobId::new().0,
                     parent,
@@ -208,7 +220,9 @@ impl Tx<'_> {
                     self.now.wall_us,
                     job.operation.kind,
                     worker,
-                    data
+                    data,
+                    traceparent,
+                    tracestate
                 ],
             )?;
         }

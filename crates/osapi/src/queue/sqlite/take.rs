@@ -9,7 +9,9 @@ use super::state::{self, CANCELLED, PROCESSING, RETRYING, SUBMITTED};
 use super::submit::{read_operation, since};
 use super::tx::Tx;
 use super::writer::Refusal;
-use crate::queue::{Claim, JobId, Lease, LeaseToken, Operation, Revoked, TimelineKind};
+use crate::queue::{
+    Claim, JobId, Lease, LeaseToken, Operation, Revoked, TimelineKind, TraceContext,
+};
 
 /// What a worker got.
 pub(super) struct Taken {
@@ -109,19 +111,21 @@ impl Tx<'_> {
             "UPDATE jobs SET state = 1, lease = ?2, serial = serial + 1, attempts = attempts + 1,
                     started_us = ?3, worker = ?4, timeline = timeline || ?5
              WHERE seq = ?1
-             RETURNING id, serial, attempts, operation, data, created_us",
+             RETURNING id, serial, attempts, operation, data, created_us, traceparent, tracestate",
         )?;
         let expires = self.now.after(self.options.lease);
         let params = params![unit.seq, expires, self.now.wall_us, worker, event];
-        let (id, serial, attempt, operation, created_us) = statement.query_row(params, |row| {
-            Ok((
-                row.get::<_, uuid::Uuid>(0)?,
-                row.get::<_, u64>(1)?,
-                row.get::<_, u32>(2)?,
-                read_operation(row.get(3)?, row.get_ref(4)?.as_str()?),
-                row.get::<_, i64>(5)?,
-            ))
-        })?;
+        let (id, serial, attempt, operation, created_us, trace_context) =
+            statement.query_row(params, |row| {
+                Ok((
+                    row.get::<_, uuid::Uuid>(0)?,
+                    row.get::<_, u64>(1)?,
+                    row.get::<_, u32>(2)?,
+                    read_operation(row.get(3)?, row.get_ref(4)?.as_str()?),
+                    row.get::<_, i64>(5)?,
+                    read_trace_context(row.get(6)?, row.get(7)?),
+                ))
+            })?;
         drop(statement);
         // Due times from before a reboot are negative: then the wall clock knows better.
         let waited = if unit.due < 0 {
@@ -140,6 +144,7 @@ impl Tx<'_> {
             operation,
             attempt,
             waited,
+            trace_context,
         })
     }
 
@@ -254,4 +259,15 @@ impl Tx<'_> {
         self.touch(seq, parent);
         Ok(())
     }
+}
+
+/// A trace context as stored.
+fn read_trace_context(
+    traceparent: Option<String>,
+    tracestate: Option<String>,
+) -> Option<TraceContext> {
+    traceparent.map(|traceparent| TraceContext {
+        traceparent,
+        tracestate,
+    })
 }

@@ -1,6 +1,5 @@
 //! What only this backend does; the promises of every backend are in `tests/queue_contract`.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -39,6 +38,7 @@ fn job(data: serde_json::Value) -> NewJob {
         operation,
         target: Target::Any,
         idempotency_key: None,
+        trace_context: None,
     }
 }
 
@@ -67,18 +67,11 @@ async fn files_are_for_their_owner_only() {
 async fn a_claim_that_is_dropped_with_its_answer_gives_back() {
     let (_dir, path) = place();
     let queue = open(&path).expect("opens");
-    let registration = Registration {
-        worker: "w".to_owned(),
-        instance: uuid::Uuid::now_v7(),
-        hostname: "host".to_owned(),
-        labels: BTreeMap::new(),
-        slots: 1,
-    };
-    queue.register(registration).await.expect("registered");
+    queue.register(registration()).await.expect("registered");
     let id = submit(&queue).await;
     let mut claim = queue.claim(Claim {
         worker: "w".to_owned(),
-        hostname: "host".to_owned(),
+        hostname: "h".to_owned(),
         slots: 1,
         wait: Duration::from_secs(60),
     });
@@ -91,6 +84,28 @@ async fn a_claim_that_is_dropped_with_its_answer_gives_back() {
     queue.give_back(Vec::new()).await.expect("works");
     let record = queue.get(id).await.expect("known");
     assert_eq!((record.status, record.attempts), (JobState::Submitted, 0));
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_format_is_brought_up_to_date_with_its_jobs() {
+    let (_dir, path) = place();
+    fs::create_dir_all(path.parent().expect("a directory")).expect("made");
+    let old = Connection::open(&path).expect("opens");
+    old.execute_batch(include_str!("schema.sql")).expect("made");
+    old.execute_batch(
+        "PRAGMA application_id = 0x6f736170; PRAGMA user_version = 1;
+         INSERT INTO jobs (id, state, route, due, created_us, operation, target, data)
+         VALUES (x'01900000000070008000000000000001', 0, '', 0, 0, 'sleep', '_any', '{}');
+         INSERT INTO counts VALUES ('sleep', 0, 1)",
+    )
+    .expect("filled");
+    drop(old);
+    let queue = open(&path).expect("opens");
+    queue.register(registration()).await.expect("registered");
+    let leases = queue.claim(claim(1)).await.expect("claimed");
+    assert_eq!(leases.len(), 1);
+    assert_eq!(leases[0].operation.kind, "sleep");
+    assert_eq!(leases[0].trace_context, None);
 }
 
 #[tokio::test]
@@ -108,7 +123,7 @@ async fn a_newer_format_is_refused_untouched() {
             refused,
             QueueError::NewerVersion {
                 found: 99,
-                known: 1,
+                known: 2,
                 ..
             }
         ),
