@@ -1,15 +1,16 @@
 use std::cmp::Ordering;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::ops::Deref;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use opentelemetry::{Array, KeyValue, Value};
 
 /// A canonical attribute set: sorted by key, each key once (of duplicates the last one given wins).
 ///
-/// Two sets are the same series exactly if they are equal; a hash alone never decides.
+/// Two sets are the same series exactly if they are equal; a hash alone never decides. Clones share
+/// the attributes.
 #[derive(Clone, Debug, Default)]
-pub struct Attributes(Box<[KeyValue]>);
+pub struct Attributes(Arc<[KeyValue]>);
 
 impl Attributes {
     /// The canonical form of `given`.
@@ -25,7 +26,7 @@ impl Attributes {
                 _ => unique.push(attribute),
             }
         }
-        Self(unique.into_boxed_slice())
+        Self(unique.into())
     }
 
     /// The set under which everything beyond a cardinality limit is added up.

@@ -5,11 +5,10 @@ use std::sync::{Arc, OnceLock};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, BoundSyncInstrument, SyncInstrument};
 
-use crate::Series;
 use crate::lookup::Found;
 use crate::number::Measure;
 use crate::observed::Observed;
-use crate::recorded::Recorded;
+use crate::recorded::{Entry, Recorded};
 
 /// A synchronous instrument.
 pub(crate) struct Recorder(pub(crate) Arc<Recorded>);
@@ -20,76 +19,60 @@ impl<M: Measure> SyncInstrument<M> for Recorder {
     }
 
     fn bind(&self, attributes: &[KeyValue]) -> Box<dyn BoundSyncInstrument<M> + Send + Sync> {
-        let stream = Arc::clone(&self.0);
-        if stream.instrument().is_gauge() {
-            let attributes = attributes.to_vec();
-            return Box::new(BoundGauge {
-                stream,
-                attributes,
-                target: OnceLock::new(),
-            });
+        let bound = Bound {
+            stream: Arc::clone(&self.0),
+            attributes: attributes.to_vec(),
+            entry: OnceLock::new(),
+        };
+        if !self.0.instrument().is_gauge() {
+            bound.resolve(M::ZERO);
         }
-        let target = Target::of(stream.series(attributes, M::ZERO));
-        Box::new(Bound { stream, target })
+        Box::new(bound)
     }
 }
 
-/// Where a bound handle records.
-struct Target {
-    series: Arc<Series>,
-    overflows: bool,
-}
-
-impl Target {
-    fn of(found: Found) -> Self {
-        match found {
-            Found::Exact(series) => Self {
-                series,
-                overflows: false,
-            },
-            Found::Overflow(series) => Self {
-                series,
-                overflows: true,
-            },
-        }
-    }
-
-    #[inline]
-    fn record<M: Measure>(&self, value: M, stream: &Recorded) {
-        self.series.cell.record(value);
-        if self.overflows {
-            stream.count_overflow();
-        }
-    }
-}
-
-/// A sum or a histogram with its series looked up already. Binding makes the series exist, at zero.
+/// A handle with its entry looked up already, which makes the series exist, at zero. That of a gauge
+/// exists only from the first value on, as there is none that would be true before.
+///
+/// A handle never changes its entry, whatever becomes of the series. While there is no room for it,
+/// it has none and records into the overflow series.
 struct Bound {
     stream: Arc<Recorded>,
-    target: Target,
+    attributes: Vec<KeyValue>,
+    entry: OnceLock<Arc<Entry>>,
+}
+
+impl Bound {
+    /// Looks the entry up; the overflow one if there is no room.
+    fn resolve<M: Measure>(&self, first: M) -> Found {
+        let found = self.stream.entry(&self.attributes, first);
+        if let Found::Exact(entry) = &found {
+            // Should another thread be first, it found the same.
+            let _ = self.entry.set(Arc::clone(entry));
+        }
+        found
+    }
+
+    #[cold]
+    fn record_unresolved<M: Measure>(&self, value: M) {
+        match self.resolve(value) {
+            Found::Exact(entry) => self.stream.record_into(&entry, value),
+            Found::Overflow(entry) => {
+                self.stream.count_overflow();
+                self.stream.record_into(&entry, value);
+            }
+        }
+    }
 }
 
 impl<M: Measure> BoundSyncInstrument<M> for Bound {
     fn measure(&self, value: M) {
-        if self.stream.accepts(value) {
-            self.target.record(value, &self.stream);
+        if !self.stream.accepts(value) {
+            return;
         }
-    }
-}
-
-/// A gauge with its attributes; its series exists from the first value on, as there is none that
-/// would be true before.
-struct BoundGauge {
-    stream: Arc<Recorded>,
-    attributes: Vec<KeyValue>,
-    target: OnceLock<Target>,
-}
-
-impl<M: Measure> BoundSyncInstrument<M> for BoundGauge {
-    fn measure(&self, value: M) {
-        if self.stream.accepts(value) {
-            let create = || Target::of(self.stream.series(&self.attributes, value));
-            self.target.get_or_init(create).record(value, &self.stream);
+        match self.entry.get() {
+            Some(entry) => self.stream.record_into(entry, value),
+            None => self.record_unresolved(value),
         }
     }
 }

@@ -151,9 +151,11 @@ impl Instrument {
     }
 
     pub(crate) fn has_name_of(&self, other: &Self) -> bool {
-        self.descriptor
-            .name
-            .eq_ignore_ascii_case(&other.descriptor.name)
+        self.is_called(&other.descriptor.name)
+    }
+
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        self.descriptor.name.eq_ignore_ascii_case(name)
     }
 }
 

@@ -23,6 +23,7 @@ mod resource;
 mod scope;
 mod series;
 mod snapshot;
+mod sync;
 mod view;
 
 pub use attributes::Attributes;

@@ -21,6 +21,14 @@ impl Number {
         }
     }
 
+    pub(crate) fn bits(self) -> u64 {
+        match self {
+            Self::U64(value) => value,
+            Self::I64(value) => value.cast_unsigned(),
+            Self::F64(value) => value.to_bits(),
+        }
+    }
+
     /// The difference; integers wrap, as sums of them do. Numbers of different types have none,
     /// which leaves this one as it is.
     pub(crate) fn minus(self, other: Self) -> Self {

@@ -9,11 +9,11 @@ use std::time::SystemTime;
 use opentelemetry::KeyValue;
 use parking_lot::Mutex;
 
-use crate::cell::Cell;
 use crate::diagnostics::Diagnostics;
 use crate::instrument::{Aggregation, Instrument};
 use crate::number::Measure;
-use crate::series::{Series, SeriesList};
+use crate::recorded::Reading;
+use crate::series::{Series, SeriesList, unix_nanos};
 use crate::snapshot::Data;
 use crate::view::Plan;
 use crate::{Attributes, Number};
@@ -99,7 +99,7 @@ impl Observed {
     }
 
     /// What was observed in the collection that began then.
-    pub(crate) fn collect(&self, began: SystemTime) -> (SeriesList, Data) {
+    pub(crate) fn collect(&self, began: SystemTime) -> Reading {
         let mut state = self.state.lock();
         let known = state.series.len();
         state
@@ -124,7 +124,11 @@ impl Observed {
             Aggregation::Sum { monotonic } => Data::Sum { monotonic, values },
             _ => Data::Gauge(values),
         };
-        (Arc::clone(&state.listed), data)
+        Reading {
+            series: Arc::clone(&state.listed),
+            data,
+            ended: Vec::new(),
+        }
     }
 
     /// How many series there are.
@@ -152,7 +156,7 @@ impl State {
             *observation = said;
             return;
         }
-        let series = Arc::new(Series::with_cell(attributes, self.since, Cell::Elsewhere));
+        let series = Arc::new(Series::of(attributes, unix_nanos(self.since)));
         self.series.insert(ByAttributes(series), said);
         self.grown = true;
     }

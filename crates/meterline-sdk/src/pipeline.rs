@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::time::SystemTime;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant, SystemTime};
 
 use opentelemetry::metrics::Callback;
 use opentelemetry::{InstrumentationScope, KeyValue};
@@ -13,7 +13,7 @@ use crate::diagnostics::{Diagnostics, Stats};
 use crate::handles::Observer;
 use crate::number::Measure;
 use crate::observed::Observed;
-use crate::recorded::Recorded;
+use crate::recorded::{Ended, Occasion, Reading, Recorded};
 use crate::scope::{Scope, Stream};
 use crate::snapshot::{Exemplars, Metric, Snapshot, Temporality};
 use crate::view::Plan;
@@ -22,13 +22,42 @@ use crate::{Attributes, Resource, View};
 pub(crate) struct Pipeline {
     resource: Arc<Resource>,
     cardinality_limit: usize,
+    series_ttl: Option<Duration>,
     views: Box<[View]>,
+    /// When this was made: where its clock begins.
+    epoch: Instant,
+    readers: Mutex<Vec<Weak<Mutex<Progress>>>>,
     scopes: Mutex<Vec<Arc<Scope>>>,
     callbacks: Mutex<Vec<Registered>>,
     /// Held while collecting, so that callbacks never run twice at once. No other lock is held
     /// while they run: one may create instruments.
     collecting: Mutex<()>,
     diagnostics: Arc<Diagnostics>,
+}
+
+/// All that a reader may make a snapshot of.
+pub(crate) struct Collection {
+    pub(crate) time: SystemTime,
+    /// When it began, on the pipeline's clock.
+    pub(crate) began: Duration,
+    resource: Arc<Resource>,
+    metrics: Vec<Collected>,
+}
+
+/// One instrument's part of a collection, also if it has no series.
+pub(crate) struct Collected {
+    pub(crate) metric: Metric,
+    /// Series that were removed, as far as not all readers have heard of it.
+    pub(crate) ended: Vec<Ended>,
+}
+
+/// How far a reader is, on the pipeline's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Progress {
+    /// Up to when it has reported what was recorded.
+    pub(crate) recorded: Duration,
+    /// Up to when it has reported what was removed.
+    pub(crate) removed: Duration,
 }
 
 /// A callback with the streams it reports to; there is at least one.
@@ -45,6 +74,7 @@ type Run = dyn Fn(&[Arc<Observed>]) + Send + Sync;
 pub(crate) struct Options {
     pub(crate) resource: Resource,
     pub(crate) cardinality_limit: usize,
+    pub(crate) series_ttl: Option<Duration>,
     pub(crate) views: Vec<View>,
 }
 
@@ -53,7 +83,10 @@ impl Pipeline {
         Self {
             resource: Arc::new(options.resource),
             cardinality_limit: options.cardinality_limit,
+            series_ttl: options.series_ttl,
             views: options.views.into(),
+            epoch: Instant::now(),
+            readers: Mutex::default(),
             scopes: Mutex::default(),
             callbacks: Mutex::default(),
             collecting: Mutex::default(),
@@ -102,23 +135,86 @@ impl Pipeline {
         self.callbacks.lock().extend(registered);
     }
 
+    /// One more who has to see the last values of a series before it may expire.
+    pub(crate) fn add_reader(&self) -> Arc<Mutex<Progress>> {
+        let reader = Arc::<Mutex<Progress>>::default();
+        self.readers.lock().push(Arc::downgrade(&reader));
+        reader
+    }
+
     /// Runs the callbacks and reads everything.
-    pub(crate) fn collect(&self) -> Snapshot {
+    pub(crate) fn collect(&self) -> Collection {
         let _one_at_a_time = self.collecting.lock();
         let began = SystemTime::now();
+        let occasion = self.occasion();
         self.run_callbacks();
         let mut scopes = self.scopes.lock().clone();
         scopes.sort_by(|a, b| cmp_scopes(&a.scope, &b.scope));
         let metrics = scopes
             .iter()
-            .flat_map(|scope| collect_scope(scope, began))
+            .flat_map(|scope| collect_scope(scope, began, occasion))
             .collect();
-        Snapshot {
+        Collection {
+            began: occasion.now,
             // After the values, so that no series starts later.
             time: SystemTime::now(),
             resource: Arc::clone(&self.resource),
             metrics,
         }
+    }
+
+    fn occasion(&self) -> Occasion {
+        let mut readers = self.readers.lock();
+        readers.retain(|reader| reader.strong_count() > 0);
+        let behind = readers.iter().filter_map(Weak::upgrade);
+        let behind = behind.map(|reader| *reader.lock());
+        let behind = behind.reduce(|a, b| Progress {
+            recorded: a.recorded.min(b.recorded),
+            removed: a.removed.min(b.removed),
+        });
+        Occasion {
+            now: self.epoch.elapsed(),
+            read_by_all: behind.map_or(Duration::MAX, |behind| behind.recorded),
+            heard_by_all: behind.map_or(Duration::MAX, |behind| behind.removed),
+            ttl: self.series_ttl,
+        }
+    }
+
+    /// Makes the series of synchronous instruments with this name exist.
+    pub(crate) fn declare(&self, scope: &str, instrument: &str, attributes: &[KeyValue]) -> bool {
+        let mut declared = false;
+        for recorded in self.recorded_by(scope, instrument) {
+            declared |= recorded.declare(attributes);
+        }
+        declared
+    }
+
+    /// Ends the series of synchronous instruments with this name.
+    pub(crate) fn remove(&self, scope: &str, instrument: &str, attributes: &[KeyValue]) -> bool {
+        let mut removed = false;
+        for recorded in self.recorded_by(scope, instrument) {
+            removed |= recorded.remove(attributes, || self.epoch.elapsed());
+        }
+        removed
+    }
+
+    fn recorded_by(&self, scope: &str, instrument: &str) -> Vec<Arc<Recorded>> {
+        let mut found = Vec::new();
+        for known in self
+            .scopes
+            .lock()
+            .iter()
+            .filter(|known| known.scope.name() == scope)
+        {
+            for stream in known.streams.lock().iter() {
+                if let Stream::Recorded(recorded) = stream
+                    && recorded.instrument().is_called(instrument)
+                {
+                    found.push(Arc::clone(recorded));
+                }
+            }
+        }
+        found
     }
 
     fn run_callbacks(&self) {
@@ -139,25 +235,42 @@ impl Pipeline {
     }
 }
 
-fn collect_scope(scope: &Scope, began: SystemTime) -> Vec<Metric> {
+impl Collection {
+    /// What it is to those who only want to know what there is now.
+    pub(crate) fn into_snapshot(self) -> Snapshot {
+        self.map(|collected| Some(collected.metric).filter(|metric| !metric.series.is_empty()))
+    }
+
+    /// A snapshot of what becomes of each metric.
+    pub(crate) fn map(self, report: impl FnMut(Collected) -> Option<Metric>) -> Snapshot {
+        Snapshot {
+            time: self.time,
+            resource: self.resource,
+            metrics: self.metrics.into_iter().filter_map(report).collect(),
+        }
+    }
+}
+
+fn collect_scope(scope: &Scope, began: SystemTime, occasion: Occasion) -> Vec<Collected> {
     let mut streams = scope.streams.lock().clone();
     streams.sort_by(|a, b| a.instrument().in_order(b.instrument()));
-    let metric = |stream: &Stream| {
-        let (series, data) = stream.collect(began);
-        Metric {
+    let collect = |stream: &Stream| {
+        let Reading {
+            series,
+            data,
+            ended,
+        } = stream.collect(began, occasion);
+        let metric = Metric {
             scope: Arc::clone(&scope.scope),
             descriptor: Arc::clone(&stream.instrument().descriptor),
             series,
             data,
             temporality: Temporality::Cumulative,
             exemplars: Exemplars::default(),
-        }
+        };
+        Collected { metric, ended }
     };
-    streams
-        .iter()
-        .map(metric)
-        .filter(|metric| !metric.series.is_empty())
-        .collect()
+    streams.iter().map(collect).collect()
 }
 
 /// A total order over scopes, by what makes them equal.

@@ -1,7 +1,8 @@
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use opentelemetry::InstrumentationScope;
 use opentelemetry::metrics::Meter;
+use opentelemetry::{InstrumentationScope, KeyValue};
 
 use crate::diagnostics::Stats;
 use crate::pipeline::{Options, Pipeline};
@@ -53,6 +54,7 @@ impl MeterProvider {
             options: Options {
                 resource: Resource::default(),
                 cardinality_limit: DEFAULT_CARDINALITY_LIMIT,
+                series_ttl: None,
                 views: Vec::new(),
             },
         }
@@ -64,10 +66,34 @@ impl MeterProvider {
     /// would wait for itself.
     #[must_use]
     pub fn collect(&self) -> Snapshot {
-        self.pipeline.collect()
+        self.pipeline.collect().into_snapshot()
+    }
+
+    /// Has a series of a counter or a histogram exist before anything is recorded, at zero, so that
+    /// the first increment shows as one: `rate()` sees none in a series that begins at 1. `scope` is
+    /// the meter's name, `instrument` that of an instrument created before.
+    ///
+    /// Whether there is such a series now: not if there is no such instrument, it is a gauge (which
+    /// has no value to begin with) or observable, or the cardinality limit leaves no room.
+    pub fn declare(&self, scope: &str, instrument: &str, attributes: &[KeyValue]) -> bool {
+        self.pipeline.declare(scope, instrument, attributes)
+    }
+
+    /// Ends a series, as when what it describes is gone; whether there was one. If something is
+    /// recorded with its attributes again, also through a handle, it begins anew at zero with a
+    /// newer start.
+    ///
+    /// Deltas still report what was recorded until now. A recording under way counts either before
+    /// or after, as a whole in a sum; of a histogram its part of `sum` may count before and its
+    /// bucket after.
+    pub fn remove(&self, scope: &str, instrument: &str, attributes: &[KeyValue]) -> bool {
+        self.pipeline.remove(scope, instrument, attributes)
     }
 
     /// One more reader of what all record, with a temporality of its own.
+    ///
+    /// While there is one, no series expires before it has seen its last values; drop a reader that
+    /// no longer collects.
     #[must_use]
     pub fn reader(&self, options: ReaderOptions) -> Reader {
         Reader::new(Arc::clone(&self.pipeline), options)
@@ -158,6 +184,17 @@ impl MeterProviderBuilder {
     #[must_use]
     pub fn with_view(mut self, view: View) -> Self {
         self.options.views.push(view);
+        self
+    }
+
+    /// Has series end that nothing was recorded into for this long; by default they never do. An
+    /// up-down counter that is not at zero stays: it counts something that is still there.
+    ///
+    /// Expiry happens in collections, as exactly as these are frequent. An attribute set that is
+    /// recorded again begins anew at zero with a newer start. Handles stay valid.
+    #[must_use]
+    pub fn with_series_ttl(mut self, ttl: Option<Duration>) -> Self {
+        self.options.series_ttl = ttl;
         self
     }
 

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use parking_lot::Mutex;
 
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Collected, Pipeline, Progress};
 use crate::snapshot::{Data, InstrumentKind, Metric, Snapshot};
 
 mod delta;
@@ -32,6 +32,8 @@ mod exponential;
 /// ```
 pub struct Reader {
     pipeline: Arc<Pipeline>,
+    /// Tells the pipeline which series may expire.
+    progress: Arc<Mutex<Progress>>,
     options: ReaderOptions,
     /// Held while collecting: what one collection reports the next one must know of.
     seen: Mutex<Seen>,
@@ -64,13 +66,15 @@ pub enum TemporalityPreference {
 struct Seen {
     /// When; not set before the first collection.
     time: Option<SystemTime>,
-    /// By the address of their descriptor, which they keep alive.
-    metrics: HashMap<usize, Metric>,
+    /// By the address of their descriptor, which they keep alive; with the number of the latest
+    /// removal that is in what was reported.
+    metrics: HashMap<usize, (Metric, u64)>,
 }
 
 impl Reader {
     pub(crate) fn new(pipeline: Arc<Pipeline>, options: ReaderOptions) -> Self {
         Self {
+            progress: pipeline.add_reader(),
             pipeline,
             options,
             seen: Mutex::default(),
@@ -87,20 +91,32 @@ impl Reader {
     #[must_use]
     pub fn collect(&self) -> Snapshot {
         let mut seen = self.seen.lock();
-        let mut snapshot = self.pipeline.collect();
-        let since = seen.time.replace(snapshot.time);
+        let collection = self.pipeline.collect();
+        let began = collection.began;
+        let mut all_reported = true;
+        let since = seen.time.replace(collection.time);
         let since = since.unwrap_or(SystemTime::UNIX_EPOCH);
         let mut last = std::mem::take(&mut seen.metrics);
-        let report = |metric: Metric| {
+        let snapshot = collection.map(|Collected { metric, ended }| {
             if !self.options.temporality.is_delta(&metric) {
-                return Some(metric);
+                return Some(metric).filter(|metric| !metric.series.is_empty());
             }
             let key = Arc::as_ptr(&metric.descriptor).addr();
-            let (delta, now) = delta::subtract(metric, last.remove(&key).as_ref(), since);
-            seen.metrics.insert(key, now);
+            let (before, heard_of) = last.remove(&key).unzip();
+            let heard_of = heard_of.unwrap_or(0);
+            let new = ended.iter().filter(|ended| ended.number > heard_of);
+            let (metric, waits) = delta::with_ended(metric, new, before.as_ref());
+            all_reported &= !waits;
+            let (delta, now) = delta::subtract(metric, before.as_ref(), since);
+            let heard_of = ended.last().map_or(heard_of, |ended| ended.number);
+            seen.metrics.insert(key, (now, heard_of));
             (!delta.series.is_empty()).then_some(delta)
-        };
-        snapshot.metrics = snapshot.metrics.into_iter().filter_map(report).collect();
+        });
+        let mut progress = self.progress.lock();
+        progress.removed = began;
+        if all_reported {
+            progress.recorded = began;
+        }
         snapshot
     }
 }

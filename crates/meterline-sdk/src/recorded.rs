@@ -1,7 +1,7 @@
 //! What a synchronous instrument recorded: its series, and how a measurement gets into one.
 //!
-//! `find` is how a series is found or created up to the cardinality limit, `read` how all of them
-//! are listed in order and read.
+//! `entry` is what is recorded into, `find` how it is found or created up to the cardinality limit,
+//! `read` how all series are listed in order and read, `lifetime` how they end.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -14,29 +14,37 @@ use crate::diagnostics::Diagnostics;
 use crate::instrument::Instrument;
 use crate::lookup::{self, Found, Wanted};
 use crate::number::Measure;
-use crate::series::Series;
 use crate::view::Plan;
 use find::Shards;
+use lifetime::Changes;
 use read::Listing;
 
+mod entry;
 mod find;
+mod lifetime;
 mod read;
+
+pub(crate) use entry::Entry;
+pub(crate) use lifetime::{Ended, Occasion};
+pub(crate) use read::Reading;
 
 static STREAMS: AtomicU64 = AtomicU64::new(0);
 
 /// What one synchronous instrument recorded.
 pub(crate) struct Recorded {
-    /// Unique in the process, never used again: threads remember series by it.
+    /// Unique in the process, never used again: threads remember entries by it.
     id: u64,
     plan: Plan,
     limit: usize,
     hasher: RandomState,
     shards: Shards,
-    /// How many series count against the limit.
+    /// How many series there are, and how many of them count against the limit.
+    shown: AtomicUsize,
     counted: AtomicUsize,
     /// The series without attributes, and the overflow series: neither counts against the limit.
-    bare: OnceLock<Arc<Series>>,
-    overflow: OnceLock<Arc<Series>>,
+    bare: OnceLock<Arc<Entry>>,
+    overflow: OnceLock<Arc<Entry>>,
+    changes: Mutex<Changes>,
     listing: Mutex<Listing>,
     diagnostics: Arc<Diagnostics>,
 }
@@ -49,9 +57,11 @@ impl Recorded {
             plan,
             hasher: RandomState::default(),
             shards: Default::default(),
+            shown: AtomicUsize::new(0),
             counted: AtomicUsize::new(0),
             bare: OnceLock::new(),
             overflow: OnceLock::new(),
+            changes: Mutex::default(),
             listing: Mutex::default(),
             diagnostics,
         }
@@ -73,7 +83,7 @@ impl Recorded {
             return;
         }
         if attributes.is_empty() {
-            return self.bare(value).cell.record(value);
+            return self.record_into(self.bare(value), value);
         }
         let wanted = Wanted {
             stream: self.id,
@@ -88,7 +98,27 @@ impl Recorded {
             }
             found
         };
-        lookup::with_series(wanted, find, |series| series.cell.record(value));
+        lookup::with_entry(wanted, find, |entry| self.record_into(entry, value));
+    }
+
+    /// Records into an entry of this instrument, whatever has become of its series.
+    #[inline]
+    pub(crate) fn record_into<M: Measure>(&self, entry: &Arc<Entry>, value: M) {
+        if !entry.record(value) {
+            self.record_awakened(entry, value);
+        }
+    }
+
+    #[cold]
+    fn record_awakened<M: Measure>(&self, entry: &Arc<Entry>, value: M) {
+        let mut target = entry;
+        // It may fall asleep again in between.
+        while !(self.wake(target, value) && target.record(value)) {
+            if target.is_dormant() && !self.has_room() && !self.is_exempt(target) {
+                self.count_overflow();
+                target = self.overflow(value);
+            }
+        }
     }
 
     /// Whether a value may be recorded; if not, it is counted as dropped, with the reason.
@@ -97,17 +127,36 @@ impl Recorded {
         self.diagnostics.accepts(value, self.instrument())
     }
 
-    /// The series that measurements with these attributes are recorded into. If it is new, a gauge
-    /// begins as `first`, anything else at zero.
-    pub(crate) fn series<M: Measure>(&self, attributes: &[KeyValue], first: M) -> Found {
+    /// The entry that measurements with these attributes are recorded into, awake. If its series is
+    /// new, a gauge begins as `first`, anything else at zero.
+    pub(crate) fn entry<M: Measure>(&self, attributes: &[KeyValue], first: M) -> Found {
         if attributes.is_empty() {
-            return Found::Exact(Arc::clone(self.bare(first)));
+            let bare = self.bare(first);
+            self.wake(bare, first);
+            return Found::Exact(Arc::clone(bare));
         }
-        self.find_kept(self.hash(attributes), attributes, first)
+        match self.find_kept(self.hash(attributes), attributes, first) {
+            Found::Exact(entry) if self.wake(&entry, first) => Found::Exact(entry),
+            Found::Exact(_) | Found::Overflow(_) => {
+                let overflow = self.overflow(first);
+                self.wake(overflow, first);
+                Found::Overflow(Arc::clone(overflow))
+            }
+        }
+    }
+
+    /// Whether a new series would get a place under the cardinality limit.
+    pub(crate) fn has_room(&self) -> bool {
+        self.counted.load(Relaxed) < self.limit
     }
 
     /// Counts a measurement that goes to the overflow series.
     pub(crate) fn count_overflow(&self) {
         self.diagnostics.overflowed(self.instrument());
+    }
+
+    /// How many series there are, the overflow series included.
+    pub(crate) fn series_count(&self) -> usize {
+        self.shown.load(Relaxed)
     }
 }

@@ -8,9 +8,7 @@ use parking_lot::Mutex;
 
 use crate::instrument::Instrument;
 use crate::observed::Observed;
-use crate::recorded::Recorded;
-use crate::series::SeriesList;
-use crate::snapshot::Data;
+use crate::recorded::{Occasion, Reading, Recorded};
 use crate::view::Plan;
 
 /// The instruments of one scope.
@@ -71,9 +69,9 @@ impl Stream {
     }
 
     /// All series in order, with their values in the collection that began then.
-    pub(crate) fn collect(&self, began: SystemTime) -> (SeriesList, Data) {
+    pub(crate) fn collect(&self, began: SystemTime, occasion: Occasion) -> Reading {
         match self {
-            Self::Recorded(recorded) => recorded.collect(),
+            Self::Recorded(recorded) => recorded.collect(occasion),
             Self::Observed(observed) => observed.collect(began),
         }
     }

@@ -4,18 +4,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use opentelemetry::KeyValue;
 
 use crate::Attributes;
-use crate::cell::Cell;
 
 /// Series of one instrument, sorted by their attributes.
 pub type SeriesList = Arc<[Arc<Series>]>;
 
-/// One series: a set of attributes and when it began. What it recorded stays inside; a
-/// [`Snapshot`](crate::Snapshot) carries the values beside it.
+/// One series: a set of attributes and when it began. A series that ended and came back is another
+/// one. A [`Snapshot`](crate::Snapshot) carries the values beside it.
 #[derive(Debug)]
 pub struct Series {
     attributes: Attributes,
     start: u64,
-    pub(crate) cell: Cell,
 }
 
 impl Series {
@@ -23,15 +21,15 @@ impl Series {
     /// snapshots, and for tests.
     #[must_use]
     pub fn new(attributes: &[KeyValue], start: SystemTime) -> Self {
-        Self::with_cell(Attributes::new(attributes), start, Cell::Elsewhere)
+        Self::of(Attributes::new(attributes), unix_nanos(start))
     }
 
-    pub(crate) fn with_cell(attributes: Attributes, start: SystemTime, cell: Cell) -> Self {
-        Self {
-            attributes,
-            start: unix_nanos(start),
-            cell,
-        }
+    pub(crate) fn of(attributes: Attributes, start: u64) -> Self {
+        Self { attributes, start }
+    }
+
+    pub(crate) fn start_nanos(&self) -> u64 {
+        self.start
     }
 
     /// The attributes that make it this series, sorted by key.
@@ -48,7 +46,7 @@ impl Series {
 }
 
 /// Nanoseconds since the Unix epoch; 0 before it, and at most what a `u64` holds (the year 2554).
-fn unix_nanos(time: SystemTime) -> u64 {
+pub(crate) fn unix_nanos(time: SystemTime) -> u64 {
     let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -8,6 +8,7 @@ use crate::{Number, Resource, Series, SeriesList};
 
 mod exemplar;
 mod exponential;
+mod points;
 
 pub use exemplar::{Exemplar, Exemplars};
 pub use exponential::{ExponentialBuckets, ExponentialHistograms, ExponentialPoint};

@@ -125,7 +125,6 @@ impl ExponentialCell {
 
     /// All that was recorded, so that the cell begins anew: each recording is either taken or
     /// stays.
-    #[allow(dead_code, reason = "for series that end, which comes next")]
     pub(crate) fn take<M: Measure>(&self) -> Taken {
         let new = || Distribution::new::<M>(self.options.max_scale);
         let mut taken = std::mem::replace(&mut *self.first.lock(), new());
@@ -137,14 +136,12 @@ impl ExponentialCell {
     }
 
     /// Undoes a [`take`](Self::take), also if something was recorded since.
-    #[allow(dead_code, reason = "for series that end, which comes next")]
     pub(crate) fn put_back<M: Measure>(&self, taken: &Taken) {
         let mut first = self.first.lock();
         first.absorb::<M>(&taken.0, self.options.max_size);
     }
 
     /// Adds a point with what was taken.
-    #[allow(dead_code, reason = "for series that end, which comes next")]
     pub(crate) fn push_taken<M: Measure>(&self, taken: &Taken, into: &mut ExponentialHistograms) {
         taken.0.push::<M>(&self.options, into);
     }
@@ -152,10 +149,8 @@ impl ExponentialCell {
 
 /// What was taken out of a cell.
 #[derive(Debug)]
-#[allow(dead_code, reason = "for series that end, which comes next")]
 pub(crate) struct Taken(Distribution);
 
-#[allow(dead_code, reason = "for series that end, which comes next")]
 impl Taken {
     pub(crate) fn count(&self) -> u64 {
         self.0.count()

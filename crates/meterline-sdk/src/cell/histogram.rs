@@ -1,12 +1,12 @@
-use std::sync::atomic::{
-    AtomicU64,
-    Ordering::{Acquire, Relaxed},
-};
 use std::sync::{Arc, OnceLock};
 
 use super::stripe;
 use super::sum::add_was_contended;
 use crate::number::Measure;
+use crate::sync::atomic::{
+    AtomicU64,
+    Ordering::{AcqRel, Acquire, Relaxed},
+};
 
 /// Up to this many bounds, looking at all of them (which vectorises) beats a binary search.
 const FEW_BOUNDS: usize = 32;
@@ -37,6 +37,22 @@ struct Stripes(Box<[PaddedStripe]>);
 
 #[derive(Debug)]
 struct PaddedStripe(Box<[AtomicU64]>);
+
+/// What was taken out of a cell; the smallest and the largest value are those of an empty one if
+/// nothing was recorded. Numbers are bits.
+#[derive(Debug)]
+pub(crate) struct TakenHistogram {
+    pub(crate) counts: Vec<u64>,
+    pub(crate) sum: u64,
+    pub(crate) min: u64,
+    pub(crate) max: u64,
+}
+
+impl TakenHistogram {
+    pub(crate) fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+}
 
 impl PaddedStripe {
     fn words(&self) -> &[AtomicU64] {
@@ -79,18 +95,13 @@ impl HistogramCell {
     /// is in the rest; the rest may hold some more that were under way.
     pub(crate) fn read<M: Measure>(&self, counts: &mut [u64]) -> (M, M, M) {
         stripe::was_read(&self.first[TURNS]);
-        let more = self.more.get().map(Box::as_ref);
-        let stripes = || {
-            let more = more.iter().flat_map(|Stripes(stripes)| stripes);
-            std::iter::once(&*self.first).chain(more.map(PaddedStripe::words))
-        };
-        for words in stripes() {
+        for words in self.stripes() {
             for (count, word) in counts.iter_mut().zip(&words[BUCKETS..]) {
                 *count += word.load(Acquire);
             }
         }
         let (mut sum, mut min, mut max) = (M::ZERO, M::HIGHEST, M::LOWEST);
-        for words in stripes() {
+        for words in self.stripes() {
             let read = |index: usize| M::from_bits(words[index].load(Relaxed));
             let (lowest, highest) = (read(MIN), read(MAX));
             sum = sum.plus(read(SUM));
@@ -98,6 +109,52 @@ impl HistogramCell {
             max = if highest > max { highest } else { max };
         }
         (sum, min, max)
+    }
+
+    /// All that was recorded, so that the cell begins anew. The parts of a recording are taken in
+    /// the order they are recorded in, the extremes first of all: whoever finds an extreme gone
+    /// set it before adding to the sum, and whoever's part of the sum stays has its count stay too
+    /// or shows in the counts taken.
+    pub(super) fn take<M: Measure>(&self) -> TakenHistogram {
+        let (mut min, mut max) = (M::HIGHEST, M::LOWEST);
+        for words in self.stripes() {
+            let lowest = M::from_bits(words[MIN].swap(M::HIGHEST.bits(), AcqRel));
+            let highest = M::from_bits(words[MAX].swap(M::LOWEST.bits(), AcqRel));
+            min = if lowest < min { lowest } else { min };
+            max = if highest > max { highest } else { max };
+        }
+        let take_sum = |words: &[AtomicU64]| words[SUM].swap(M::ZERO.bits(), AcqRel);
+        let sums = self.stripes().map(take_sum).map(M::from_bits);
+        let sum = sums.fold(M::ZERO, M::plus);
+        let mut counts = vec![0; self.bounds.len() + 1];
+        for words in self.stripes() {
+            for (count, word) in counts.iter_mut().zip(&words[BUCKETS..]) {
+                *count += word.swap(0, AcqRel);
+            }
+        }
+        TakenHistogram {
+            counts,
+            sum: sum.bits(),
+            min: min.bits(),
+            max: max.bits(),
+        }
+    }
+
+    pub(super) fn put_back<M: Measure>(&self, taken: &TakenHistogram) {
+        add_was_contended(&self.first[SUM], M::from_bits(taken.sum));
+        lower(&self.first[MIN], M::from_bits(taken.min));
+        raise(&self.first[MAX], M::from_bits(taken.max));
+        for (count, word) in taken.counts.iter().zip(&self.first[BUCKETS..]) {
+            if *count > 0 {
+                add_was_contended(word, *count);
+            }
+        }
+    }
+
+    fn stripes(&self) -> impl Iterator<Item = &[AtomicU64]> {
+        let more = self.more.get().into_iter();
+        let more = more.flat_map(|stripes| &stripes.0);
+        std::iter::once(&*self.first).chain(more.map(PaddedStripe::words))
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::cell::Cell;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::AtomicUsize;
+
+use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// How many lost races a thread sees before it asks a single-stripe cell to grow. A cold series
 /// that two threads happen to touch at once stays small; a hot one grows within microseconds.

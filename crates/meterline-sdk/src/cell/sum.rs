@@ -1,13 +1,13 @@
 use std::sync::OnceLock;
-use std::sync::atomic::{
-    AtomicU64,
-    Ordering::{Relaxed, Release},
-};
 
 use crossbeam_utils::CachePadded;
 
 use super::stripe;
 use crate::number::Measure;
+use crate::sync::atomic::{
+    AtomicU64,
+    Ordering::{AcqRel, Relaxed, Release},
+};
 
 /// A running total.
 #[derive(Debug, Default)]
@@ -38,13 +38,20 @@ impl SumCell {
     /// The total, as bits of the same number type that was added.
     pub(crate) fn total<M: Measure>(&self) -> u64 {
         stripe::was_read(&self.turns);
-        let first = M::from_bits(self.first.load(Relaxed));
+        self.fold::<M>(|word| word.load(Relaxed))
+    }
+
+    /// The total, which begins anew at zero.
+    pub(super) fn take<M: Measure>(&self) -> u64 {
+        self.fold::<M>(|word| word.swap(M::ZERO.bits(), AcqRel))
+    }
+
+    fn fold<M: Measure>(&self, read: impl Fn(&AtomicU64) -> u64) -> u64 {
+        let first = M::from_bits(read(&self.first));
         let Some(Stripes(stripes)) = self.more.get().map(Box::as_ref) else {
             return first.bits();
         };
-        let parts = stripes
-            .iter()
-            .map(|stripe| M::from_bits(stripe.load(Relaxed)));
+        let parts = stripes.iter().map(|stripe| M::from_bits(read(stripe)));
         parts.fold(first, M::plus).bits()
     }
 }

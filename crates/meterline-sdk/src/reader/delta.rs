@@ -1,14 +1,16 @@
 //! What came since a reader's last collection: the cumulative points less those it saw before.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::exponential;
-use crate::Number;
+use crate::recorded::Ended;
 use crate::series::{Series, SeriesList};
 use crate::snapshot::{
     Data, Exemplars, ExponentialHistograms, Histograms, InstrumentKind, Metric, Temporality,
 };
+use crate::{Attributes, Number};
 
 /// Where a point is among those of now, and where it was among those seen before, if it was.
 type Pair = (usize, Option<usize>);
@@ -42,6 +44,62 @@ pub(super) fn subtract(
     };
     now.exemplars = Exemplars::default();
     (delta, now)
+}
+
+/// Adds what series held at their end, where this is not what they held in `last` already. If such a
+/// series has come back, its new self waits for the next collection: two points with the same
+/// attributes would contradict each other. Whether one waits is returned too.
+pub(super) fn with_ended<'a>(
+    mut now: Metric,
+    ended: impl Iterator<Item = &'a Ended>,
+    last: Option<&Metric>,
+) -> (Metric, bool) {
+    let was_reported = |ended: &Ended| {
+        last.is_some_and(|last| {
+            position(&last.series, &ended.series)
+                .is_some_and(|at| last.data.point(at) == ended.data)
+        })
+    };
+    let ended: Vec<&Ended> = ended.filter(|ended| !was_reported(ended)).collect();
+    if ended.is_empty() {
+        return (now, false);
+    }
+    let attributes = ended.iter().map(|ended| ended.series.attributes());
+    let attributes: BTreeSet<&Attributes> = attributes.collect();
+    let has_ended = |series: &Series| attributes.contains(series.attributes());
+    let living = now.series.iter().enumerate();
+    let living = living.filter(|(_, series)| !has_ended(series));
+    let mut all: Vec<(&Arc<Series>, Data)> = living
+        .map(|(at, series)| (series, now.data.point(at)))
+        .chain(
+            ended
+                .iter()
+                .map(|ended| (&ended.series, ended.data.clone())),
+        )
+        .collect();
+    all.sort_by(|a, b| a.0.attributes().cmp(b.0.attributes()));
+    let waits = all.len() < now.series.len() + ended.len();
+    let mut data = now.data.empty();
+    all.iter().for_each(|(_, point)| data.extend(point));
+    now.series = all
+        .into_iter()
+        .map(|(series, _)| Arc::clone(series))
+        .collect();
+    now.data = data;
+    // They are of the points as they were.
+    now.exemplars = Exemplars::default();
+    (now, waits)
+}
+
+/// Where a series is in a list that is in order of attributes.
+fn position(list: &[Arc<Series>], wanted: &Arc<Series>) -> Option<usize> {
+    let attributes = wanted.attributes();
+    let from = list.partition_point(|series| series.attributes() < attributes);
+    let mut same = list[from..].iter();
+    let offset =
+        same.position(|series| Arc::ptr_eq(series, wanted) || series.attributes() > attributes)?;
+    let at = from + offset;
+    Arc::ptr_eq(&list[at], wanted).then_some(at)
 }
 
 /// Finds each series of `now` among those of `last`. Both are sorted, and a series that ended and

@@ -1,92 +1,250 @@
 //! All series of an instrument, in order, with their values.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
-use super::Recorded;
-use crate::Number;
-use crate::cell::Cell;
+use super::lifetime::{Ended, Occasion};
+use super::{Entry, Recorded};
+use crate::cell::{Cell, ExponentialCell, Taken, TakenHistogram, fingerprint};
 use crate::instrument::Aggregation;
 use crate::number::{Measure, NumberKind};
 use crate::series::{Series, SeriesList};
 use crate::snapshot::{Data, ExponentialHistograms, Histograms};
+use crate::{Attributes, Number};
 
-/// The series in order, as of the last collection, and those that came since.
+/// How many removed series are remembered for readers that do not collect.
+const MOST_ENDED: usize = 10_000;
+
+/// The series of an instrument with their values, and those that were removed.
+pub(crate) struct Reading {
+    pub(crate) series: SeriesList,
+    pub(crate) data: Data,
+    pub(crate) ended: Vec<Ended>,
+}
+
+/// The series as of the last collection. Held while reading, and while one is removed.
 #[derive(Default)]
 pub(super) struct Listing {
-    sorted: SeriesList,
-    pub(super) added: Vec<Arc<Series>>,
+    /// In the order of their attributes.
+    pub(super) listed: Vec<Listed>,
+    /// The same series for snapshots.
+    series: SeriesList,
+    /// Those removed that not all readers have heard of, the latest last.
+    ended: VecDeque<Ended>,
+    removals: u64,
+}
+
+/// An entry that is awake, and the series it is.
+pub(super) struct Listed {
+    pub(super) entry: Arc<Entry>,
+    series: Arc<Series>,
+    /// When it was last seen that something had been recorded, and what the cell held then. Kept
+    /// only where series expire.
+    pub(super) active: Duration,
+    pub(super) fingerprint: u64,
+}
+
+impl Listed {
+    fn new(entry: Arc<Entry>) -> Self {
+        let series = Series::of(entry.attributes.clone(), entry.start());
+        Self {
+            entry,
+            series: Arc::new(series),
+            active: Duration::MAX,
+            fingerprint: 0,
+        }
+    }
+
+    /// Whether the entry is still this series.
+    fn is_current(&self) -> bool {
+        !self.entry.is_dormant() && self.entry.start() == self.series.start_nanos()
+    }
+}
+
+impl Listing {
+    /// Keeps what a series held when it was removed, for readers of deltas.
+    pub(super) fn remember_end(
+        &mut self,
+        attributes: &Attributes,
+        start: u64,
+        at: Duration,
+        data: Data,
+    ) {
+        let of = |listed: &Listed| listed.entry.attributes.cmp(attributes);
+        let listed = self.listed.binary_search_by(of).ok();
+        let listed = listed.map(|at| &self.listed[at].series);
+        let series = match listed.filter(|series| series.start_nanos() == start) {
+            Some(series) => Arc::clone(series),
+            None => Arc::new(Series::of(attributes.clone(), start)),
+        };
+        self.removals += 1;
+        if self.ended.len() == MOST_ENDED {
+            self.ended.pop_front();
+        }
+        self.ended.push_back(Ended {
+            number: self.removals,
+            at,
+            series,
+            data,
+        });
+    }
+
+    /// Puts in what woke, and takes out what ended.
+    fn update(&mut self, woken: Vec<Arc<Entry>>) {
+        self.listed.retain(Listed::is_current);
+        let mut new: Vec<_> = woken
+            .into_iter()
+            .filter(|entry| !entry.is_dormant())
+            .collect();
+        new.sort_by(|a, b| a.attributes.cmp(&b.attributes));
+        // One may have woken twice.
+        new.dedup_by(|a, b| Arc::ptr_eq(a, b));
+        self.listed.extend(new.into_iter().map(Listed::new));
+        // Stable sorts take runs that are in order as they are: this costs what is new.
+        self.listed
+            .sort_by(|a, b| a.entry.attributes.cmp(&b.entry.attributes));
+        let series = self.listed.iter().map(|listed| Arc::clone(&listed.series));
+        self.series = series.collect();
+    }
 }
 
 impl Recorded {
     /// All series in order, with their values.
-    pub(crate) fn collect(&self) -> (SeriesList, Data) {
-        let series = self.list();
-        let data = match self.instrument().number {
-            NumberKind::U64 => self.read::<u64>(&series),
-            NumberKind::I64 => self.read::<i64>(&series),
-            NumberKind::F64 => self.read::<f64>(&series),
-        };
-        (series, data)
-    }
-
-    /// The series in order: the same allocation as last time, unless some were added. Collections
-    /// run one at a time, so nobody else lists meanwhile; but recording may add, and must not wait
-    /// while this sorts.
-    fn list(&self) -> SeriesList {
-        let (sorted, mut added) = {
-            let mut listing = self.listing.lock();
-            (
-                Arc::clone(&listing.sorted),
-                std::mem::take(&mut listing.added),
-            )
-        };
-        if added.is_empty() {
-            return sorted;
+    pub(crate) fn collect(&self, occasion: Occasion) -> Reading {
+        match self.instrument().number {
+            NumberKind::U64 => self.collect_of::<u64>(occasion),
+            NumberKind::I64 => self.collect_of::<i64>(occasion),
+            NumberKind::F64 => self.collect_of::<f64>(occasion),
         }
-        let mut all: Vec<_> = sorted.iter().cloned().collect();
-        all.append(&mut added);
-        // Stable sorts take runs that are in order as they are: this costs what is new.
-        all.sort_by(|a, b| a.attributes().cmp(b.attributes()));
-        let sorted: SeriesList = all.into();
-        self.listing.lock().sorted = Arc::clone(&sorted);
-        sorted
     }
 
-    fn read<M: Measure>(&self, series: &[Arc<Series>]) -> Data {
+    fn collect_of<M: Measure>(&self, occasion: Occasion) -> Reading {
+        let mut listing = self.listing.lock();
+        self.expire::<M>(&listing, occasion);
+        self.look_after_dormant::<M>();
+        let (woken, ended) = {
+            let mut changes = self.changes.lock();
+            let woken = std::mem::take(&mut changes.woken);
+            (woken, std::mem::take(&mut changes.ended))
+        };
+        if ended || !woken.is_empty() {
+            listing.update(woken);
+        }
+        listing
+            .ended
+            .retain(|ended| ended.at > occasion.heard_by_all);
+        let listing = &mut *listing;
+        if occasion.ttl.is_some() {
+            for listed in &mut listing.listed {
+                if listed.entry.quieten() || listed.active == Duration::MAX {
+                    listed.active = occasion.now;
+                }
+            }
+        }
+        let data = self.read::<M>(&listing.listed);
+        if occasion.ttl.is_some() {
+            for (listed, fingerprint) in listing.listed.iter_mut().zip(fingerprints(&data)) {
+                if listed.active == occasion.now {
+                    listed.fingerprint = fingerprint;
+                }
+            }
+        }
+        Reading {
+            series: Arc::clone(&listing.series),
+            data,
+            ended: listing.ended.iter().cloned().collect(),
+        }
+    }
+
+    fn read<M: Measure>(&self, listed: &[Listed]) -> Data {
         match &self.instrument().aggregation {
             Aggregation::Sum { monotonic } => Data::Sum {
                 monotonic: *monotonic,
-                values: series.iter().map(single::<M>).collect(),
+                values: listed.iter().map(single::<M>).collect(),
             },
-            Aggregation::LastValue => Data::Gauge(series.iter().map(single::<M>).collect()),
-            Aggregation::Histogram { bounds } => Data::Histogram(explicit::<M>(bounds, series)),
-            Aggregation::Exponential(_) => Data::ExponentialHistogram(exponential::<M>(series)),
+            Aggregation::LastValue => Data::Gauge(listed.iter().map(single::<M>).collect()),
+            Aggregation::Histogram { bounds } => Data::Histogram(explicit::<M>(bounds, listed)),
+            Aggregation::Exponential(_) => Data::ExponentialHistogram(exponential::<M>(listed)),
             Aggregation::Both { bounds, .. } => {
-                Data::Both(explicit::<M>(bounds, series), exponential::<M>(series))
+                Data::Both(explicit::<M>(bounds, listed), exponential::<M>(listed))
             }
         }
     }
 
-    /// How many series there are, the overflow series included.
-    pub(crate) fn series_count(&self) -> usize {
-        let listing = self.listing.lock();
-        listing.sorted.len() + listing.added.len()
+    /// What was taken out of a cell, as a point.
+    pub(super) fn point<M: Measure>(&self, cell: &Cell, taken: &Taken) -> Data {
+        let number = |bits| M::KIND.number(bits);
+        let explicit = |taken: &TakenHistogram| {
+            let mut point = Histograms::new(self.instrument().aggregation.bounds());
+            let recorded = taken.counts.iter().any(|count| *count > 0);
+            let min_max = recorded.then(|| (number(taken.min), number(taken.max)));
+            point.push(taken.counts.iter().copied(), number(taken.sum), min_max);
+            point
+        };
+        let exponential = |cell: &ExponentialCell, taken| {
+            let mut point = ExponentialHistograms::default();
+            cell.push_taken::<M>(taken, &mut point);
+            point
+        };
+        match (cell, taken) {
+            (Cell::Exponential(cell), Taken::Exponential(taken)) => {
+                Data::ExponentialHistogram(exponential(cell, taken))
+            }
+            (
+                Cell::Histogram {
+                    exponential: cell, ..
+                },
+                Taken::Histogram(taken, more),
+            ) => match (&self.instrument().aggregation, cell.get(), more) {
+                (Aggregation::Both { .. }, Some(cell), Some(more)) => {
+                    Data::Both(explicit(taken), exponential(cell, more))
+                }
+                _ => Data::Histogram(explicit(taken)),
+            },
+            (_, Taken::Sum(total)) => Data::Sum {
+                monotonic: self.instrument().aggregation == (Aggregation::Sum { monotonic: true }),
+                values: vec![number(*total)],
+            },
+            (_, Taken::LastValue(bits)) => Data::Gauge(vec![number(*bits)]),
+            // A cell gives what it is.
+            _ => Data::Gauge(Vec::new()),
+        }
     }
 }
 
-fn single<M: Measure>(series: &Arc<Series>) -> Number {
-    M::KIND.number(match &series.cell {
+/// Those of the cells that were read.
+fn fingerprints(data: &Data) -> Vec<u64> {
+    match data {
+        Data::Sum { values, .. } | Data::Gauge(values) => {
+            values.iter().map(|value| value.bits()).collect()
+        }
+        Data::Histogram(histograms) | Data::Both(histograms, _) => {
+            let of = histograms.iter();
+            of.map(|point| fingerprint(point.count(), point.sum.bits()))
+                .collect()
+        }
+        Data::ExponentialHistogram(histograms) => {
+            let of = histograms.iter();
+            of.map(|point| fingerprint(point.count(), point.sum.bits()))
+                .collect()
+        }
+    }
+}
+
+fn single<M: Measure>(listed: &Listed) -> Number {
+    M::KIND.number(match &listed.entry.cell {
         Cell::Sum(sum) => sum.total::<M>(),
         Cell::LastValue(last) => last.load(Relaxed),
-        Cell::Histogram { .. } | Cell::Exponential(_) | Cell::Elsewhere => M::ZERO.bits(),
+        Cell::Histogram { .. } | Cell::Exponential(_) => M::ZERO.bits(),
     })
 }
 
-fn explicit<M: Measure>(bounds: &Arc<[f64]>, series: &[Arc<Series>]) -> Histograms {
+fn explicit<M: Measure>(bounds: &Arc<[f64]>, listed: &[Listed]) -> Histograms {
     let buckets = bounds.len() + 1;
-    let mut counts = vec![0; series.len() * buckets];
-    let cells = series.iter().map(|series| &series.cell);
+    let mut counts = vec![0; listed.len() * buckets];
+    let cells = listed.iter().map(|listed| &listed.entry.cell);
     let totals = cells
         .zip(counts.chunks_exact_mut(buckets))
         .filter_map(|(cell, counts)| {
@@ -94,7 +252,8 @@ fn explicit<M: Measure>(bounds: &Arc<[f64]>, series: &[Arc<Series>]) -> Histogra
                 return None;
             };
             let (sum, min, max) = cell.read::<M>(counts);
-            let recorded = counts.iter().any(|count| *count > 0);
+            // Not known if nothing was recorded; nor if only a zero was, just when a series ended.
+            let recorded = min <= max && counts.iter().any(|count| *count > 0);
             let number = |value: M| M::KIND.number(value.bits());
             Some((number(sum), recorded.then(|| (number(min), number(max)))))
         });
@@ -102,17 +261,17 @@ fn explicit<M: Measure>(bounds: &Arc<[f64]>, series: &[Arc<Series>]) -> Histogra
     Histograms::from_parts(Arc::clone(bounds), counts, totals)
 }
 
-fn exponential<M: Measure>(series: &[Arc<Series>]) -> ExponentialHistograms {
+fn exponential<M: Measure>(listed: &[Listed]) -> ExponentialHistograms {
     let mut points = ExponentialHistograms::default();
-    for series in series {
-        match &series.cell {
+    for listed in listed {
+        match &listed.entry.cell {
             Cell::Exponential(cell) => cell.read::<M>(&mut points),
             Cell::Histogram { exponential, .. } => {
                 if let Some(cell) = exponential.get() {
                     cell.read::<M>(&mut points);
                 }
             }
-            Cell::Sum(_) | Cell::LastValue(_) | Cell::Elsewhere => {}
+            Cell::Sum(_) | Cell::LastValue(_) => {}
         }
     }
     points

@@ -82,21 +82,26 @@ impl ExponentialHistograms {
 
     /// The points, in the order of the metric's series.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = ExponentialPoint<'_>> {
-        self.points.iter().map(|point| {
-            let buckets = |(offset, from): (i32, usize), to| ExponentialBuckets {
-                offset,
-                counts: &self.counts[from..to],
-            };
-            ExponentialPoint {
-                scale: point.scale,
-                zero_count: point.zero_count,
-                zero_threshold: point.zero_threshold,
-                positive: buckets(point.positive, point.negative.1),
-                negative: buckets(point.negative, point.end),
-                sum: point.sum,
-                min_max: point.min_max,
-            }
-        })
+        (0..self.points.len()).map(|at| self.point(at))
+    }
+
+    /// # Panics
+    /// If there is none at this position.
+    pub(super) fn point(&self, at: usize) -> ExponentialPoint<'_> {
+        let point = &self.points[at];
+        let buckets = |(offset, from): (i32, usize), to| ExponentialBuckets {
+            offset,
+            counts: &self.counts[from..to],
+        };
+        ExponentialPoint {
+            scale: point.scale,
+            zero_count: point.zero_count,
+            zero_threshold: point.zero_threshold,
+            positive: buckets(point.positive, point.negative.1),
+            negative: buckets(point.negative, point.end),
+            sum: point.sum,
+            min_max: point.min_max,
+        }
     }
 }
 
