@@ -7,12 +7,14 @@
 //! tool's [marker](tools::Tool::marker) in its path (`mod with_prometheus { ... }`), so that
 //! `cargo xtask test --offline` can leave it out by name, and say so.
 
+mod browser;
 mod nats;
 mod prometheus;
 mod promtool;
 mod python;
 pub mod tools;
 
+pub use browser::{Browser, Screen};
 pub use nats::{NatsCluster, NatsServer};
 pub use prometheus::{Labels, Prometheus, Target, TargetHealth};
 pub use promtool::promtool_check_metrics;

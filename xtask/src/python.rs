@@ -1,3 +1,4 @@
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -28,11 +29,17 @@ impl Python {
     /// If there is no Python with the pinned packages, or no such script.
     #[must_use]
     pub fn start(script: &str) -> Self {
+        Self::start_with(script, &[])
+    }
+
+    /// The same, with some variables in its environment.
+    pub(crate) fn start_with(script: &str, variables: &[(&str, &OsStr)]) -> Self {
         let script = workspace().join("xtask/py").join(script);
         assert!(script.is_file(), "there is no script {}", script.display());
         let mut child = Command::new(Tool::Python.path())
             .arg("-u")
             .arg(script)
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

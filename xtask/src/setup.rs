@@ -96,6 +96,7 @@ fn install(tool: Tool, why: &str) -> Result<PathBuf, String> {
         Tool::Prometheus | Tool::Promtool => prometheus(),
         Tool::Python => python(),
         Tool::NatsServer => nats_server(),
+        Tool::Chromium => chromium(),
     }?;
     tool.find()
 }
@@ -202,6 +203,16 @@ fn nats_server() -> Result<(), String> {
     })
 }
 
+/// The distribution's package: too many parts to unpack.
+fn chromium() -> Result<(), String> {
+    println!("    installing the apt packages chromium and fonts-dejavu-core");
+    let packages = ["chromium", "fonts-dejavu-core"];
+    let install = ["install", "--yes", "--no-install-recommends"];
+    as_root(&["update"])
+        .and_then(|()| as_root(&[&install[..], &packages].concat()))
+        .map_err(|why| format!("{why}. Or name a Chromium or Chrome by METERLINE_CHROMIUM"))
+}
+
 /// Installs what these requirements pin, and nothing else. They are left beside what they brought.
 fn pip_install(
     python: &Path,
@@ -247,7 +258,10 @@ fn as_root(arguments: &[&str]) -> Result<(), String> {
         .args(arguments)
         .env("DEBIAN_FRONTEND", "noninteractive");
     succeed(&mut apt).map_err(|why| {
-        format!("{why}. As root, run: apt-get install python3-venv (and then this again)")
+        format!(
+            "{why}. As root, run: apt-get {} (and then this again)",
+            arguments.join(" ")
+        )
     })
 }
 

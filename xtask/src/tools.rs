@@ -21,15 +21,18 @@ pub enum Tool {
     Python,
     /// The NATS server, 2.10 or newer.
     NatsServer,
+    /// The browser Chromium, which Python drives.
+    Chromium,
 }
 
 impl Tool {
     /// All of them. Python comes before what its pip installs.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Prometheus,
         Self::Promtool,
         Self::Python,
         Self::NatsServer,
+        Self::Chromium,
     ];
 
     /// What it is called, also on PATH.
@@ -40,6 +43,7 @@ impl Tool {
             Self::Promtool => "promtool",
             Self::Python => "python3",
             Self::NatsServer => "nats-server",
+            Self::Chromium => "chromium",
         }
     }
 
@@ -51,6 +55,7 @@ impl Tool {
             Self::Promtool => "METERLINE_PROMTOOL",
             Self::Python => "METERLINE_PYTHON",
             Self::NatsServer => "METERLINE_NATS_SERVER",
+            Self::Chromium => "METERLINE_CHROMIUM",
         }
     }
 
@@ -62,6 +67,7 @@ impl Tool {
             Self::Promtool => "with_promtool",
             Self::Python => "with_python",
             Self::NatsServer => "with_nats",
+            Self::Chromium => "with_chromium",
         }
     }
 
@@ -108,6 +114,8 @@ impl Tool {
             }
             Self::Python => directory().join("python/bin/python3"),
             Self::NatsServer => directory().join("nats-server/bin/nats-server"),
+            // A package of many parts, which apt puts together.
+            Self::Chromium => PathBuf::from("/usr/bin/chromium"),
         }
     }
 
@@ -117,6 +125,8 @@ impl Tool {
                 at_least(path, (2, 42), &output(path, &["--version"])?)
             }
             Self::NatsServer => at_least(path, (2, 10), &output(path, &["--version"])?),
+            // Its window and protocol have been stable for long.
+            Self::Chromium => at_least(path, (100, 0), &output(path, &["--version"])?),
             Self::Python => pinned_packages()
                 .try_for_each(|(package, version)| has_package(path, package, version)),
         }
@@ -218,7 +228,16 @@ mod tests {
     fn every_requirement_is_pinned_with_a_hash() {
         let pinned = pinned_packages().count();
         assert!(pinned > 0);
-        assert_eq!(REQUIREMENTS.matches("--hash=sha256:").count(), pinned);
+        let mut lines = REQUIREMENTS
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .peekable();
+        while let Some(line) = lines.next() {
+            let continued = lines
+                .peek()
+                .is_some_and(|next| next.trim().starts_with("--hash=sha256:"));
+            assert!(line.trim().starts_with("--hash") || continued, "{line}");
+        }
     }
 
     #[test]

@@ -40,5 +40,6 @@ mod telemetry;
 
 pub use config::TelemetryConfig;
 pub use meterline_http::HttpMetricsLayer;
+pub use meterline_sdk as sdk;
 pub use meterline_sdk::MeterProvider;
 pub use telemetry::{BuildError, ShutdownError, Telemetry, TelemetryBuilder};

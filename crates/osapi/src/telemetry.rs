@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use meterline::Telemetry;
+use meterline::{MeterProvider, Telemetry};
 use meterline_jobs::{JobMetrics, WorkerMetrics};
 use opentelemetry::InstrumentationScope;
 use opentelemetry::metrics::MeterProvider as _;
@@ -98,6 +98,12 @@ impl ProcessTelemetry {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         })
+    }
+
+    /// What everything is recorded with; none while metrics are off.
+    #[must_use]
+    pub fn provider(&self) -> Option<&MeterProvider> {
+        self.telemetry.provider()
     }
 
     /// Where metrics have a listener of their own, its address.

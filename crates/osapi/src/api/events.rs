@@ -1,6 +1,5 @@
 //! A job's changes as they happen, as Server-Sent Events.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -15,9 +14,6 @@ use crate::queue::{JobRecord, QueueError};
 /// How often a silent stream shows that it lives, so that proxies don't cut it.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// When to come back while there are as many streams as there may be.
-const BUSY_RETRY: Duration = Duration::from_secs(5);
-
 /// Sends the record now and after each change, as events named `job`, until the job has ended or
 /// is gone, or the server stops. A failure is sent as an event named `error` and ends the stream.
 /// 503 while there are too many streams.
@@ -25,9 +21,7 @@ pub(super) async fn follow(
     State(state): State<ApiState>,
     PathJob(id): PathJob,
 ) -> Result<Sse<impl Stream<Item = Result<Event, axum::Error>>>, Problem> {
-    let room = Arc::clone(&state.streams)
-        .try_acquire_owned()
-        .map_err(|_| Problem::unavailable("too many streams of events are open", BUSY_RETRY))?;
+    let room = state.stream()?;
     // Asked first, so that an unknown job is a plain 404.
     state.queue.get(id).await?;
     let stream = state

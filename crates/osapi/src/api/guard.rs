@@ -36,7 +36,8 @@ pub(super) async fn deadline(request: Request, next: Next) -> Result<Response, P
 /// A page can make a browser send requests here in two ways. Rebinding its own name to a loopback
 /// address leaves that name in `Host`: 421. A request across origins carries the page's `Origin`, or,
 /// where that is left out (an image's address, say), `Sec-Fetch-Site`: 403, unless it is the very
-/// origin the request goes to, or the user typed the address. Whether the process lives is no secret.
+/// origin the request goes to, or the user typed the address. Whether the process lives is no secret,
+/// and the page itself, which other pages may link to, holds no data.
 pub(super) async fn origin(
     State(state): State<ApiState>,
     request: Request,
@@ -53,7 +54,8 @@ pub(super) async fn origin(
         ));
     }
     let from_here = same_origin(request.headers(), host.as_ref())
-        && (fetched_from_here(request.headers()) || request.uri().path() == "/health");
+        && (fetched_from_here(request.headers())
+            || matches!(request.uri().path(), "/" | "/health"));
     if !from_here {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,

@@ -6,6 +6,7 @@ mod extract;
 mod guard;
 mod health;
 mod jobs;
+mod page;
 mod problem;
 mod router;
 mod state;

@@ -1,6 +1,9 @@
 //! Every route, and every layer around them.
 //!
 //! ```text
+//! GET    /                        page::index       public
+//! GET    /assets/{name}           page::asset       public
+//! GET    /live                    page::follow
 //! GET    /health                  health::live      public
 //! GET    /health/ready            health::ready     public
 //! GET    /health/status           health::status
@@ -31,7 +34,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::problem::Problem;
 use super::state::ApiState;
-use super::{body, events, guard, health, jobs, workers};
+use super::{body, events, guard, health, jobs, page, workers};
 
 /// The whole API: routes, answers for everything that is no route, and layers. `metrics` are the
 /// metrics endpoints, if they are served here, and `measure` wraps what is to be measured.
@@ -52,6 +55,9 @@ pub fn health_router(state: &ApiState, metrics: Router) -> Router {
 
 fn routes(state: &ApiState) -> Router {
     Router::new()
+        .route("/", get(page::index))
+        .route("/assets/{name}", get(page::asset))
+        .route("/live", get(page::follow))
         .route("/health", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/health/status", get(health::status))

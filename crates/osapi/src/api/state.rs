@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use meterline::MeterProvider;
 use meterline_jobs::JobMetrics;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use super::page::{Live, Measurements};
 use super::problem::Problem;
 use crate::config::ApiConfig;
 use crate::operations::{Refused, Registry};
@@ -15,6 +17,9 @@ use crate::queue::{Operation, QueueStats, SharedQueue};
 
 /// Most streams of events at a time: each costs reads for as long as its job changes.
 const MAX_STREAMS: usize = 256;
+
+/// When to come back while there are as many streams as there may be.
+const BUSY_RETRY: Duration = Duration::from_secs(5);
 
 /// What handlers share; cheap to clone.
 #[derive(Clone)]
@@ -32,7 +37,11 @@ pub struct ApiState {
     /// Whether only this machine can connect, so that every honest `Host` is a loopback name.
     pub loopback_only: bool,
     /// Room for streams of events.
-    pub(super) streams: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
+    /// What the page shows, to all who watch.
+    pub(super) live: Live,
+    /// What the page knows from metrics; `None` while they are off.
+    pub(super) measurements: Option<Measurements>,
     /// When the process started serving.
     pub started: Instant,
 }
@@ -55,8 +64,29 @@ impl ApiState {
             max_body_bytes: config.max_body_bytes,
             loopback_only: address.is_none_or(|address| address.ip().to_canonical().is_loopback()),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+            live: Live::default(),
+            measurements: None,
             started: Instant::now(),
         }
+    }
+
+    /// The page shows this provider's metrics, too. `runs_jobs`: whether this process runs workers of
+    /// its own.
+    #[must_use]
+    pub fn with_metrics(
+        mut self,
+        provider: MeterProvider,
+        namespace: &str,
+        runs_jobs: bool,
+    ) -> Self {
+        self.measurements = Some(Measurements::new(provider, namespace, runs_jobs));
+        self
+    }
+
+    /// Room for one more stream of events, until it is dropped; 503 if there is none.
+    pub(super) fn stream(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let room = Arc::clone(&self.streams).try_acquire_owned();
+        room.map_err(|_| Problem::unavailable("too many streams of events are open", BUSY_RETRY))
     }
 
     /// What the queue holds, or why that is not known.
@@ -83,6 +113,9 @@ pub trait OperationRules: Send + Sync {
     /// # Errors
     /// 400, with the list of operations if this one is unknown.
     fn check(&self, operation: &Operation) -> Result<(), Problem>;
+
+    /// Their names, sorted.
+    fn names(&self) -> Vec<&'static str>;
 }
 
 impl OperationRules for Registry {
@@ -96,6 +129,10 @@ impl OperationRules for Registry {
                 Refused::Input { .. } => problem,
             }
         })
+    }
+
+    fn names(&self) -> Vec<&'static str> {
+        Self::names(self)
     }
 }
 

@@ -180,6 +180,14 @@ impl Running {
             telemetry.jobs().clone(),
             lifecycle.clone(),
         );
+        let state = match telemetry.provider() {
+            Some(provider) => state.with_metrics(
+                provider.clone(),
+                &config.telemetry.metrics.namespace,
+                process == Process::Up,
+            ),
+            None => state,
+        };
         let router = match process {
             Process::Up | Process::Api => api::router(&state, telemetry.routes(), |routes| {
                 telemetry.measure(routes)
@@ -230,8 +238,9 @@ fn announce(
     match process {
         Process::Worker => text += &format!("osapi worker: {base}/health\n"),
         Process::Api | Process::Up => {
-            text +=
-                &format!("osapi is up\n  jobs     {base}/job\n  health   {base}/health/status\n");
+            text += &format!(
+                "osapi is up\n  page     {base}/\n  jobs     {base}/job\n  health   {base}/health/status\n"
+            );
             if config.metrics_enabled() {
                 let host = telemetry.listen_addr().unwrap_or(address);
                 text += &format!(

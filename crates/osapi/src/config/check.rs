@@ -20,7 +20,15 @@ const UNAVAILABLE: [&str; 5] = [
 ];
 
 /// First path segments the API uses, where a metrics path would be in the way.
-const TAKEN: [&str; 5] = ["health", "job", "worker", "docs", "openapi.json"];
+const TAKEN: [&str; 7] = [
+    "assets",
+    "docs",
+    "health",
+    "job",
+    "live",
+    "openapi.json",
+    "worker",
+];
 
 /// Keys whose values are never shown.
 const SECRET: [&str; 3] = [

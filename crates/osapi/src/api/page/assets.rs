@@ -1,0 +1,103 @@
+//! The page's files, compiled into the program.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use axum::extract::Path;
+use axum::response::{IntoResponse, Response};
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH,
+    REFERRER_POLICY,
+};
+use http::{HeaderValue, StatusCode};
+
+use super::super::problem::Problem;
+
+/// Scripts, styles and requests of this origin only; nothing inline, no frames, no forms sent anywhere.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+                      img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+struct Asset {
+    name: &'static str,
+    media_type: &'static str,
+    bytes: &'static [u8],
+}
+
+macro_rules! assets {
+    ($($name:literal = $path:literal, $media_type:expr;)*) => {
+        &[$(Asset {
+            name: $name,
+            media_type: $media_type,
+            bytes: include_bytes!(concat!("../../../assets/", $path)),
+        }),*]
+    };
+}
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const JS: &str = "text/javascript; charset=utf-8";
+
+const INDEX: Asset = Asset {
+    name: "",
+    media_type: HTML,
+    bytes: include_bytes!("../../../assets/index.html"),
+};
+
+const ASSETS: &[Asset] = assets! {
+    "page.css" = "page.css", CSS;
+    "main.js" = "main.js", JS;
+    "api.js" = "api.js", JS;
+    "charts.js" = "charts.js", JS;
+    "dom.js" = "dom.js", JS;
+    "jobs.js" = "jobs.js", JS;
+    "job.js" = "job.js", JS;
+    "overview.js" = "overview.js", JS;
+    "rates.js" = "rates.js", JS;
+    "icon.svg" = "icon.svg", "image/svg+xml";
+    "uplot.js" = "vendor/uplot/uPlot.iife.min.js", JS;
+    "uplot.css" = "vendor/uplot/uPlot.min.css", CSS;
+};
+
+/// The page itself.
+pub(in super::super) async fn index(headers: HeaderMap) -> Response {
+    INDEX.answer(&headers)
+}
+
+/// One of the page's files.
+pub(in super::super) async fn asset(
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let found = ASSETS.iter().find(|asset| asset.name == name);
+    let asset = found
+        .ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "the page has no file of this name"))?;
+    Ok(asset.answer(&headers))
+}
+
+impl Asset {
+    /// The file, or 304 for who has it already. It is asked for each time: the next version of the
+    /// program has others under the same names.
+    fn answer(&self, headers: &HeaderMap) -> Response {
+        let tag = self.tag();
+        let fixed = [
+            (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+            (CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+            (CONTENT_TYPE, HeaderValue::from_static(self.media_type)),
+            (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        ];
+        let known = headers
+            .get_all(IF_NONE_MATCH)
+            .iter()
+            .any(|given| *given == tag);
+        let tag = [(ETAG, tag)];
+        if known {
+            return (StatusCode::NOT_MODIFIED, fixed, tag).into_response();
+        }
+        (fixed, tag, self.bytes).into_response()
+    }
+
+    fn tag(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        self.bytes.hash(&mut hasher);
+        format!("\"{:016x}\"", hasher.finish())
+    }
+}
