@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use axum::Router;
 use meterline_exposition::{TranslationOptions, TranslationStrategy, Translator};
 use meterline_http::{Convention, HttpMetricsLayer};
-use meterline_sdk::{MeterProvider, Resource};
+use meterline_sdk::{InvalidView, MeterProvider, MeterProviderBuilder, Resource};
 use opentelemetry::metrics::{Meter, MeterProvider as _, NoopMeterProvider};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use parking_lot::Mutex;
@@ -15,7 +15,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::unavailable::is_unavailable;
-use crate::config::{self, ListenAddr, MetricsConfig, TelemetryConfig, Translation, otel};
+use crate::config::{
+    self, ListenAddr, MetricsConfig, TelemetryConfig, Translation, ViewConfig, otel,
+};
 use crate::routes::routes;
 use crate::runtime;
 use crate::scrape::{Scraper, ScraperOptions, Section};
@@ -76,6 +78,9 @@ pub enum BuildError {
     /// The HTTP layer's settings cannot work.
     #[error("metrics.http: {0}")]
     Http(#[from] meterline_http::BuildError),
+    /// A view cannot be; its position counts from 1.
+    #[error("metrics.views, number {0}: {1}")]
+    View(usize, InvalidView),
     /// A configuration that this version cannot do.
     #[error("{0} is not available in this version")]
     Unavailable(String),
@@ -307,8 +312,8 @@ impl Recording {
         let metrics = &config.metrics;
         let provider = MeterProvider::builder()
             .with_resource(resource(config))
-            .with_cardinality_limit(metrics.cardinality_limit)
-            .build();
+            .with_cardinality_limit(metrics.cardinality_limit);
+        let provider = with_views(provider, &metrics.views)?.build();
         let http_layer = http_layer(metrics, &provider)?;
         let scope = InstrumentationScope::builder(SCOPE).with_version(env!("CARGO_PKG_VERSION"));
         let meter = provider.meter_with_scope(scope.build());
@@ -339,6 +344,21 @@ impl Recording {
             http_layer,
         })
     }
+}
+
+fn with_views(
+    provider: MeterProviderBuilder,
+    views: &[ViewConfig],
+) -> Result<MeterProviderBuilder, BuildError> {
+    views
+        .iter()
+        .enumerate()
+        .try_fold(provider, |provider, (at, view)| {
+            let view = view
+                .view()
+                .map_err(|error| BuildError::View(at + 1, error))?;
+            Ok(provider.with_view(view))
+        })
 }
 
 /// The attributes the OpenTelemetry resource specification asks for, and the configured ones.

@@ -368,3 +368,48 @@ mod with_prometheus {
         assert_eq!(up[0].1, 1.0);
     }
 }
+
+#[tokio::test]
+async fn configured_views_are_on_the_page_and_impossible_ones_stop_the_start() {
+    let view = |config: Value| serde_json::from_value(config).expect("a view's keys");
+    let telemetry = with(|metrics| {
+        metrics.views = vec![
+            view(json!({
+                "instrument": "http.server.request.duration",
+                "attributes": {"keep": ["http.route"]},
+                "buckets": [60],
+            })),
+            view(json!({"instrument": "http.server.active_requests", "drop": true})),
+            view(json!({"instrument": "orders", "name": "purchases"})),
+        ];
+    });
+    let addr = serve(&telemetry).await;
+    telemetry
+        .meter("shop")
+        .u64_counter("orders")
+        .build()
+        .add(3, &[]);
+    assert_eq!(fetch(addr, "/orders/1").await.0, StatusCode::OK);
+    let (_, page) = fetch(addr, "/metrics").await;
+    let duration = r#"http_server_request_duration_seconds_bucket{http_route="/orders/{id}","#;
+    let bounds: Vec<_> = page
+        .lines()
+        .filter(|line| line.starts_with(duration))
+        .collect();
+    assert_eq!(bounds.len(), 2, "{page}");
+    assert!(!page.contains("http_request_method=\"GET\",http_route=\"/orders/{id}\",le="));
+    assert!(!page.contains("http_server_active_requests"), "{page}");
+    assert_eq!(value(&page, "purchases_total"), 3.0);
+
+    let refused = build(|metrics| {
+        let (fine, bad) = (
+            json!({"instrument": "a"}),
+            json!({"instrument": "*", "name": "b"}),
+        );
+        metrics.views = vec![view(fine), view(bad)];
+    });
+    let error = refused
+        .expect_err("all instruments of one name")
+        .to_string();
+    assert!(error.starts_with("metrics.views, number 2: "), "{error}");
+}

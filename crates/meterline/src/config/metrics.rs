@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::values::{self, ListenAddr};
+use super::views::ViewConfig;
 
 /// Recording and the scrape endpoints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -158,54 +159,6 @@ pub struct TlsFiles {
     pub cert: PathBuf,
     /// PEM file with the private key.
     pub key: PathBuf,
-}
-
-/// A change to the instruments it matches.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ViewConfig {
-    /// Instrument name, `*` and `?` as wildcards.
-    pub instrument: String,
-    /// Only in the scope of this name.
-    pub meter: Option<String>,
-    /// New name.
-    pub name: Option<String>,
-    /// New description.
-    pub description: Option<String>,
-    /// Not recorded at all.
-    #[serde(deserialize_with = "values::switch")]
-    pub drop: bool,
-    /// Which attributes stay.
-    pub attributes: Option<AttributeFilter>,
-    /// Explicit bounds.
-    #[serde(deserialize_with = "values::bounds")]
-    pub buckets: Option<Vec<f64>>,
-    /// Which histogram.
-    pub aggregation: Option<ViewAggregation>,
-    /// Limit of its own.
-    pub cardinality_limit: Option<usize>,
-}
-
-/// Which attributes a view keeps.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AttributeFilter {
-    /// Only these.
-    Keep(Vec<String>),
-    /// All but these.
-    Drop(Vec<String>),
-}
-
-/// Which histogram a view asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ViewAggregation {
-    /// Buckets with given bounds.
-    Explicit,
-    /// Base-2 exponential buckets.
-    Exponential,
-    /// The two side by side.
-    Both,
 }
 
 /// What is measured of HTTP requests, and under which names.

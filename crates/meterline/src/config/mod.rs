@@ -11,6 +11,7 @@ pub mod otel;
 mod otlp;
 pub mod unavailable;
 pub mod values;
+mod views;
 
 use std::collections::BTreeMap;
 
@@ -18,13 +19,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::metrics::{
-    AttributeFilter, Auth, Convention, Exemplars, Format, HttpConfig, MetricsConfig, TlsFiles,
-    Translation, ViewAggregation, ViewConfig,
+    Auth, Convention, Exemplars, Format, HttpConfig, MetricsConfig, TlsFiles, Translation,
 };
 pub use self::otlp::{
     Compression, HistogramAggregation, OtlpConfig, OtlpProtocol, OtlpTls, Temporality,
 };
 pub use self::values::ListenAddr;
+pub use self::views::{AttributeFilter, ViewAggregation, ViewConfig, ViewKind};
 
 /// Everything about telemetry: who reports, what is offered to scrapers, what is pushed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -8,13 +8,12 @@ use super::TelemetryConfig;
 
 /// Dotted keys below `telemetry` that have to stay at their default; one that ends with a dot is a
 /// whole section.
-pub const UNAVAILABLE: [&str; 8] = [
+pub const UNAVAILABLE: [&str; 7] = [
     "metrics.auth",
     "metrics.series_ttl",
     "metrics.exemplars",
     "metrics.created_timestamps",
     "metrics.tls",
-    "metrics.views",
     "otlp.",
     "traces.enabled",
 ];
@@ -110,10 +109,6 @@ mod tests {
             (
                 "metrics.series_ttl",
                 changed(|config| config.metrics.series_ttl = Some(second)),
-            ),
-            (
-                "metrics.views",
-                changed(|config| config.metrics.views = vec![Default::default()]),
             ),
             (
                 "metrics.created_timestamps",

@@ -132,6 +132,14 @@ pub(super) fn whole(
             "expected at least one of text, openmetrics, protobuf".to_owned(),
         );
     }
+    for (number, view) in (1..).zip(&metrics.views) {
+        if let Err(error) = view.view() {
+            return refuse(
+                "telemetry.metrics.views",
+                format!("number {number}: {error}"),
+            );
+        }
+    }
     if let Some(path) = metrics.http.exclude.iter().find(|p| !p.starts_with('/')) {
         return refuse(
             "telemetry.metrics.http.exclude",

@@ -68,6 +68,14 @@ fn every_key() -> Vec<(&'static str, &'static str, Value)> {
         ("telemetry.metrics.cardinality_limit", "100", json!(100)),
         ("telemetry.metrics.exemplars", "'off'", json!("off")),
         ("telemetry.metrics.max_concurrent_scrapes", "2", json!(2)),
+        (
+            "telemetry.metrics.views",
+            "[{instrument: x.*, attributes: {drop: [a]}, buckets: [1]}, {instrument: y, drop: true}]",
+            json!([
+                {"instrument": "x.*", "attributes": {"drop": ["a"]}, "buckets": [1.0]},
+                {"instrument": "y", "drop": true},
+            ]),
+        ),
         ("telemetry.metrics.scrape_timeout", "3s", json!("3s")),
         ("telemetry.metrics.http.convention", "both", json!("both")),
         ("telemetry.metrics.http.classic_prefix", "ogx", json!("ogx")),
@@ -109,7 +117,6 @@ fn unavailable() -> Vec<(&'static str, &'static str)> {
         ("telemetry.metrics.exemplars", "always"),
         ("telemetry.metrics.created_timestamps", "true"),
         ("telemetry.metrics.tls", "{cert: /c, key: /k}"),
-        ("telemetry.metrics.views", "[{instrument: x, drop: true}]"),
         ("telemetry.otlp.endpoint", "http://localhost:4318"),
         ("telemetry.otlp.protocol", "grpc"),
         ("telemetry.otlp.interval", "1s"),
@@ -196,10 +203,10 @@ fn value(loaded: &Loaded, key: &str) -> Value {
     show::flattened(&loaded.config)[key].clone()
 }
 
-/// The same list of text as `a,b`, and the same mapping as `a=b,c=d`.
+/// The same list of text or numbers as `a,b`, and the same mapping as `a=b,c=d`.
 fn short(value: &Value) -> Option<String> {
     match value {
-        Value::Array(items) => Some(
+        Value::Array(items) if !items.iter().any(Value::is_object) => Some(
             items
                 .iter()
                 .map(|i| i.as_str().map_or_else(|| i.to_string(), str::to_owned))
