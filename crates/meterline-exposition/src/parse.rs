@@ -34,8 +34,8 @@ mod text;
 pub use fault::{Fault, Place, Rule};
 pub use lint::{Finding, Lint, LintOptions, Severity};
 pub use page::{
-    Exemplar, Family, Label, NativeBuckets, NativeHistogram, Page, Sample, Span, Suffix, Type,
-    Value,
+    Exemplar, Family, Label, NativeBuckets, NativeHistogram, Page, Places, Sample, Span, Suffix,
+    Type, Value,
 };
 pub use syntax::Syntax;
 

@@ -41,7 +41,11 @@ impl Place {
         if syntax == Syntax::Protobuf {
             return Self::Byte(at);
         }
-        let before = &page[..at.min(page.len())];
+        Self::in_text(&page[..at.min(page.len())])
+    }
+
+    /// The place behind all of this.
+    pub(super) fn in_text(before: &[u8]) -> Self {
         let lines = before.iter().filter(|byte| **byte == b'\n').count();
         let start = before.iter().rposition(|byte| *byte == b'\n');
         let start = start.map_or(0, |feed| feed + 1);

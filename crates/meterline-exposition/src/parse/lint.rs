@@ -62,7 +62,7 @@ pub struct Finding {
     pub lint: Lint,
     /// The family's name.
     pub family: String,
-    /// Where in the page, in bytes; [`Page::place`] says on which line.
+    /// Where in the page, in bytes; [`Page::places`] tells on which line.
     pub offset: u32,
     /// What is wrong, and what to do.
     pub message: String,

@@ -44,11 +44,47 @@ impl<'a> Page<'a> {
         &self.labels[range.start as usize..range.end as usize]
     }
 
-    /// Where an [`offset`](Sample::offset) is, in the bytes that were parsed. Takes time in
-    /// proportion to the offset.
+    /// Tells where [offsets](Sample::offset) are, in the bytes that were parsed.
     #[must_use]
-    pub fn place(&self, bytes: &[u8], offset: u32) -> Place {
-        Place::of(bytes, offset as usize, self.syntax)
+    pub fn places<'b>(&self, bytes: &'b [u8]) -> Places<'b> {
+        Places {
+            bytes,
+            syntax: self.syntax,
+            before: (0, 0),
+        }
+    }
+}
+
+/// Turns offsets into places; of ascending ones, each byte of the page is looked at once.
+#[derive(Clone, Debug)]
+pub struct Places<'b> {
+    bytes: &'b [u8],
+    syntax: Syntax,
+    /// The start of a line, and how many lines are before it.
+    before: (usize, usize),
+}
+
+impl Places<'_> {
+    /// Where an offset is.
+    pub fn at(&mut self, offset: u32) -> Place {
+        let offset = (offset as usize).min(self.bytes.len());
+        if self.syntax == Syntax::Protobuf {
+            return Place::Byte(offset);
+        }
+        if offset < self.before.0 {
+            self.before = (0, 0);
+        }
+        let (start, lines) = self.before;
+        match Place::in_text(&self.bytes[start..offset]) {
+            Place::Line { line, column } => {
+                let between = &self.bytes[start..offset];
+                let feed = between.iter().rposition(|byte| *byte == b'\n');
+                let line = lines + line;
+                self.before = (feed.map_or(start, |feed| start + feed + 1), line - 1);
+                Place::Line { line, column }
+            }
+            place => place,
+        }
     }
 }
 

@@ -168,7 +168,7 @@ fn openmetrics_is_read() {
     assert_eq!(page.exemplar_labels(exemplar)[0].value, "abc");
     let counter = &page.families[1].samples[0];
     assert_eq!(page.labels(counter)[0].name, "x.y");
-    let line = page.place(OPENMETRICS.as_bytes(), counter.offset);
+    let line = page.places(OPENMETRICS.as_bytes()).at(counter.offset);
     assert_eq!(
         line,
         Place::Line {
@@ -199,7 +199,10 @@ fn text_puts_scattered_lines_together() {
         (&*scattered.family, scattered.severity()),
         ("a", Severity::Error)
     );
-    let place = page.place(text.as_bytes(), scattered.offset);
+    let mut places = page.places(text.as_bytes());
+    assert_eq!(places.at(19), Place::Line { line: 2, column: 1 });
+    let place = places.at(scattered.offset);
+    assert_eq!(places.at(0), Place::Line { line: 1, column: 1 });
     assert_eq!(place, Place::Line { line: 4, column: 1 });
 }
 

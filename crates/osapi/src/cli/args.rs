@@ -1,9 +1,11 @@
 //! What can be typed.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use meterline_exposition::parse::Syntax;
 use uuid::Uuid;
 
 use crate::config::Sources;
@@ -59,6 +61,18 @@ pub(super) enum Command {
         after_help = "Examples:\n  osapi config show --config osapi.yaml\n  osapi config check --config osapi.yaml --set api.listen=127.0.0.1:9000"
     )]
     Config(ConfigCommandArgs),
+    /// Scrape metrics once and show them as a table.
+    #[command(
+        after_help = "Examples:\n  osapi metrics\n  osapi metrics --watch --name osapi_jobs\n  osapi metrics http://127.0.0.1:9091/metrics --json"
+    )]
+    Metrics(MetricsArgs),
+    /// Check a page of metrics, strictly: text, OpenMetrics or protobuf.
+    ///
+    /// Ends with 1 if the page breaks a rule of its format, or a scraper would lose samples.
+    #[command(
+        after_help = "Examples:\n  osapi check metrics.prom\n  osapi check http://127.0.0.1:8080/metrics --format openmetrics\n  osapi check - --json --deny-warnings"
+    )]
+    Check(CheckArgs),
     /// Print a completion script.
     #[command(
         after_help = "Examples:\n  osapi completions bash > /etc/bash_completion.d/osapi\n  osapi completions fish > ~/.config/fish/completions/osapi.fish"
@@ -308,6 +322,85 @@ pub(super) enum WorkersCommand {
     },
 }
 
+/// How a page is fetched and read.
+#[derive(Clone, Debug, Args)]
+pub(super) struct PageArgs {
+    /// Ask for and read this format, whatever the answer says it is.
+    #[arg(long, value_enum)]
+    pub(super) format: Option<PageFormat>,
+    /// Token sent with the request.
+    #[arg(long, value_name = "TOKEN")]
+    pub(super) token: Option<String>,
+    /// Give up a request after so long.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = positive_time)]
+    pub(super) timeout: Duration,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+fn positive_time(given: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(given).map_err(|error| error.to_string())?;
+    if time < Duration::from_millis(100) || time > Duration::from_secs(3600) {
+        return Err("expected 100ms to 1h".to_owned());
+    }
+    Ok(time)
+}
+
+/// The formats that can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum PageFormat {
+    /// Prometheus text 0.0.4.
+    Text,
+    /// Prometheus text 1.0.0, with quoted UTF-8 names.
+    TextUtf8,
+    /// OpenMetrics text 1.0.0.
+    Openmetrics,
+    /// Delimited protobuf, io.prometheus.client.MetricFamily.
+    Protobuf,
+}
+
+impl From<PageFormat> for Syntax {
+    fn from(format: PageFormat) -> Self {
+        match format {
+            PageFormat::Text => Self::Text,
+            PageFormat::TextUtf8 => Self::TextUtf8,
+            PageFormat::Openmetrics => Self::OpenMetrics,
+            PageFormat::Protobuf => Self::Protobuf,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// A file, a URL, or - for standard input.
+    #[arg(value_name = "FILE|URL|-")]
+    pub(super) page: String,
+    /// End with 1 on warnings, too.
+    #[arg(long)]
+    pub(super) deny_warnings: bool,
+    #[command(flatten)]
+    pub(super) read: PageArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MetricsArgs {
+    /// What to scrape; of a URL without a path, /metrics.
+    #[arg(value_name = "URL", default_value = "http://127.0.0.1:8080/metrics", value_parser = server_url)]
+    pub(super) url: reqwest::Url,
+    /// Scrape again and again, and show rates.
+    #[arg(long)]
+    pub(super) watch: bool,
+    /// How often to scrape.
+    #[arg(long, value_name = "TIME", default_value = "2s", requires = "watch", value_parser = positive_time)]
+    pub(super) interval: Duration,
+    /// Only families whose names contain this.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) name: Option<String>,
+    #[command(flatten)]
+    pub(super) read: PageArgs,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -368,6 +461,8 @@ mod tests {
             "job submit",
             "workers undrain",
             "config check",
+            "check",
+            "metrics",
             "completions",
         ] {
             assert!(

@@ -65,6 +65,12 @@ impl Client {
         self.http.request(method, url)
     }
 
+    /// A request to any URL.
+    pub(super) fn get(&self, url: &Url) -> RequestBuilder {
+        tracing::debug!(%url, "request");
+        self.http.get(url.clone())
+    }
+
     /// Sends a request and reads its answer.
     pub(super) async fn json<T: DeserializeOwned>(
         &self,
@@ -94,14 +100,19 @@ fn unreachable(error: &reqwest::Error) -> Failure {
         let port = url.port_or_known_default().unwrap_or(80);
         format!("http://{}:{port}", url.host_str().unwrap_or_default())
     });
-    // The innermost cause is the one that tells.
+    let cause = innermost(error);
+    Failure::Other(format!(
+        "cannot reach {server}: {cause}; is the server running, and is --server right?"
+    ))
+}
+
+/// The cause behind all others, which is the one that tells.
+pub(super) fn innermost(error: &reqwest::Error) -> &dyn std::error::Error {
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    Failure::Other(format!(
-        "cannot reach {server}: {cause}; is the server running, and is --server right?"
-    ))
+    cause
 }
 
 fn refused(status: StatusCode, said: &[u8]) -> Failure {

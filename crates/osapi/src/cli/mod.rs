@@ -5,12 +5,15 @@
 
 mod addr_file;
 mod args;
+mod check;
 mod client;
 mod config;
 mod help;
 mod job;
 mod logging;
+mod metrics;
 mod names;
+mod page;
 mod process;
 mod serve;
 mod signals;
@@ -114,6 +117,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Job(args) => client::run(verbose, |client| job::run(client, args)),
         Command::Workers(args) => client::run(verbose, |client| workers::run(client, args)),
         Command::Config(args) => config::run(&args, verbose),
+        Command::Metrics(args) => client::run(verbose, |client| metrics::run(client, args)),
+        Command::Check(args) => client::run(verbose, |client| check::run(client, args)),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "osapi", &mut script);

@@ -126,8 +126,8 @@ fn wrong_usage_says_what_would_be_right() {
     const EXPECTED: &str = "expected a URL such as http://127.0.0.1:8080";
     for (args, said) in [
         (
-            &["metrics"][..],
-            "the commands are up, api, worker, job, workers, config, completions",
+            &["frobnicate"][..],
+            "the commands are up, api, worker, job, workers, config, metrics, check, completions",
         ),
         (
             &["-v", "job", "--server", "http://127.0.0.1:1", "lits"],

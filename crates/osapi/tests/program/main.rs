@@ -8,6 +8,7 @@ mod config;
 mod faults;
 mod hostile;
 mod life;
+mod metric_pages;
 mod metrics;
 mod page;
 mod support;

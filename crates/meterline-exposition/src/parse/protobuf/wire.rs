@@ -1,4 +1,7 @@
 //! The wire format: fields of messages, borrowed from the page.
+//!
+//! It knows where in the page each field is, so that faults can say so; the reader of
+//! `meterline-protobuf` does not, and is smaller for it.
 
 use super::super::{Rule, Stop};
 
