@@ -27,8 +27,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bearer;
 pub mod config;
 pub mod server;
+pub mod tls;
 
 #[cfg(target_os = "linux")]
 mod process;
@@ -38,6 +40,7 @@ mod scrape;
 mod self_metrics;
 mod telemetry;
 
+pub use bearer::BearerRefusal;
 pub use config::TelemetryConfig;
 pub use meterline_http::HttpMetricsLayer;
 pub use meterline_sdk as sdk;

@@ -8,20 +8,31 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use crate::bearer::BearerCheck;
 use crate::config::MetricsConfig;
 use crate::scrape::{NoPage, PageFormat, Scraper};
 
 /// How long Prometheus gives us, in seconds; every scrape of its says so.
 const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
 
-/// Both routes; only the text page if the JSON path is off.
-pub(crate) fn routes<S>(scraper: &Arc<Scraper>, config: &MetricsConfig) -> Router<S>
+/// Both routes; only the text page if the JSON path is off. With a check they are for those only whom
+/// it lets pass.
+pub(crate) fn routes<S>(
+    scraper: &Arc<Scraper>,
+    config: &MetricsConfig,
+    check: Option<&BearerCheck>,
+) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
     let page = |format| {
-        let scraper = Arc::clone(scraper);
-        get(move |headers: HeaderMap| async move { serve(&scraper, format, &headers).await })
+        let (scraper, check) = (Arc::clone(scraper), check.cloned());
+        get(move |headers: HeaderMap| async move {
+            match check.and_then(|check| check.refuse(&headers)) {
+                Some(refusal) => refusal,
+                None => serve(&scraper, format, &headers).await,
+            }
+        })
     };
     let routes = Router::new().route(&config.path, page(PageFormat::Text));
     match &config.json_path {

@@ -1,8 +1,11 @@
 //! A server that carries a router: bounded connections, bounded waiting, an orderly end.
 //!
 //! What `metrics.listen` is served with; a program may serve its own routes with it too. It speaks
-//! HTTP/1: without TLS hardly anyone speaks HTTP/2, whose flow control would let a client that does
-//! not read hold any number of answers for as long as it likes.
+//! HTTP/1, with or without TLS: the flow control of HTTP/2 would let a client that does not read hold
+//! any number of answers for as long as it likes.
+//!
+//! A connection counts from before its TLS handshake, so that the limit of connections is the limit of
+//! handshakes, too.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -15,16 +18,24 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_io_timeout::TimeoutStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::config::ListenAddr;
+use crate::tls::Tls;
 
 /// How long a client may take for the head of a request, or be silent between two of them.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a TLS handshake may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the files of a certificate are looked at.
+const CERTIFICATE_LOOK: Duration = Duration::from_secs(5);
 /// How long a client may take to read what it was sent.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most bytes a request's head may have.
@@ -58,6 +69,7 @@ fn reason(error: &io::Error) -> String {
 pub struct Server {
     listener: tokio::net::TcpListener,
     address: SocketAddr,
+    tls: Option<Tls>,
 }
 
 impl Server {
@@ -80,7 +92,15 @@ impl Server {
         Ok(Self {
             listener,
             address: bound,
+            tls: None,
         })
+    }
+
+    /// Speaks TLS and nothing else. A changed certificate is taken up within seconds.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Option<Tls>) -> Self {
+        self.tls = tls;
+        self
     }
 
     /// The address with its real port.
@@ -95,16 +115,28 @@ impl Server {
         let graceful = GracefulShutdown::new();
         let room = Arc::new(Semaphore::new(connection_limit()));
         let mut connections = JoinSet::new();
+        let carrier = Carrier {
+            router,
+            tls: self.tls.as_ref().map(|tls| tls.config().into()),
+            closing: CancellationToken::new(),
+        };
+        let mut look = tokio::time::interval(CERTIFICATE_LOOK);
         tokio::pin!(close);
         loop {
             let accepted = tokio::select! {
                 () = &mut close => break,
                 Some(_) = connections.join_next() => continue,
+                _ = look.tick(), if self.tls.is_some() => {
+                    if let Some(tls) = self.tls.clone() {
+                        tokio::task::spawn_blocking(move || tls.refresh());
+                    }
+                    continue;
+                }
                 accepted = accept(&self.listener, &room) => accepted,
             };
             match accepted {
                 Ok((stream, permit)) => {
-                    connections.spawn(carry(stream, router.clone(), graceful.watcher(), permit));
+                    connections.spawn(carrier.clone().carry(stream, graceful.watcher(), permit));
                 }
                 Err(error) => {
                     // Out of files, most likely: connections that end make room.
@@ -114,6 +146,7 @@ impl Server {
             }
         }
         drop(self.listener);
+        carrier.closing.cancel();
         let ended = tokio::time::timeout(CLOSE_TIMEOUT, graceful.shutdown())
             .await
             .is_ok();
@@ -148,15 +181,45 @@ async fn accept(
     }
 }
 
-async fn carry(stream: TcpStream, router: Router, watcher: Watcher, permit: OwnedSemaphorePermit) {
-    // Small answers go out at once.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY");
+/// What every connection is carried with.
+#[derive(Clone)]
+struct Carrier {
+    router: Router,
+    tls: Option<TlsAcceptor>,
+    closing: CancellationToken,
+}
+
+impl Carrier {
+    async fn carry(self, stream: TcpStream, watcher: Watcher, _permit: OwnedSemaphorePermit) {
+        // Small answers go out at once.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY");
+        }
+        let mut stream = Box::pin(TimeoutStream::new(stream));
+        stream
+            .as_mut()
+            .set_write_timeout_pinned(Some(WRITE_TIMEOUT));
+        let Some(tls) = self.tls else {
+            return speak(stream, self.router, watcher).await;
+        };
+        let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream));
+        let shaken = tokio::select! {
+            // Nothing was asked yet, so nothing is lost.
+            () = self.closing.cancelled() => return,
+            shaken = handshake => shaken,
+        };
+        match shaken {
+            Ok(Ok(stream)) => speak(stream, self.router, watcher).await,
+            Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+            Err(_) => tracing::debug!("TLS handshake took longer than {HANDSHAKE_TIMEOUT:?}"),
+        }
     }
-    let mut stream = Box::pin(TimeoutStream::new(stream));
-    stream
-        .as_mut()
-        .set_write_timeout_pinned(Some(WRITE_TIMEOUT));
+}
+
+async fn speak<S>(stream: S, router: Router, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let router =
         router.map_request(|request: http::Request<hyper::body::Incoming>| request.map(Body::new));
     let connection = http1::Builder::new()
@@ -167,7 +230,6 @@ async fn carry(stream: TcpStream, router: Router, watcher: Watcher, permit: Owne
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "connection ended");
     }
-    drop(permit);
 }
 
 /// Half the files the process may open: the rest is for the queue and its jobs.

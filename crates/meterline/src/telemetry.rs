@@ -14,15 +14,17 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::bearer::{BearerCheck, BearerRefusal};
 use crate::config::unavailable::is_unavailable;
 use crate::config::{
-    self, ListenAddr, MetricsConfig, TelemetryConfig, Translation, ViewConfig, otel,
+    self, Auth, ListenAddr, MetricsConfig, TelemetryConfig, Translation, ViewConfig, otel,
 };
 use crate::routes::routes;
 use crate::runtime;
 use crate::scrape::{Scraper, ScraperOptions, Section};
 use crate::self_metrics::{self, PageMetrics, ScraperSlot};
 use crate::server::{BindError, Server};
+use crate::tls::{Tls, TlsError};
 
 /// The scope of the metrics this crate adds.
 const SCOPE: &str = "meterline";
@@ -37,6 +39,7 @@ static INSTALLED: AtomicBool = AtomicBool::new(false);
 pub struct Telemetry {
     recording: Option<Recording>,
     config: MetricsConfig,
+    bearer: Option<BearerCheck>,
     listener: Mutex<Option<Listener>>,
     listen_addr: Option<SocketAddr>,
 }
@@ -59,6 +62,7 @@ struct Listener {
 pub struct TelemetryBuilder {
     config: TelemetryConfig,
     global: bool,
+    bearer: Option<BearerCheck>,
     sections: Vec<(String, Section)>,
 }
 
@@ -72,6 +76,18 @@ pub enum BuildError {
     /// The own listener's address cannot be had.
     #[error("metrics: {0}")]
     Bind(#[from] BindError),
+    /// The own listener's certificate cannot be used.
+    #[error("metrics.tls: {0}")]
+    Tls(#[from] TlsError),
+    /// A certificate without a listener to use it: the application's listener is its own affair.
+    #[error("metrics.tls is set, but not metrics.listen, whose certificate it is")]
+    TlsWithoutListener,
+    /// Scrapers are to show tokens, and nothing says which ones are good.
+    #[error(
+        "metrics.auth is bearer: say which tokens are good, by TelemetryBuilder::bearer_token or \
+         TelemetryBuilder::bearer_check"
+    )]
+    NoBearerCheck,
     /// An own listener needs a tokio runtime to serve it.
     #[error("metrics.listen is set: build telemetry inside a tokio runtime")]
     NoRuntime,
@@ -126,6 +142,7 @@ impl Telemetry {
         TelemetryBuilder {
             config: TelemetryConfig::default(),
             global: true,
+            bearer: None,
             sections: Vec::new(),
         }
     }
@@ -166,7 +183,7 @@ impl Telemetry {
     pub fn routes<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         match &self.recording {
             Some(recording) if self.config.listen.is_none() => {
-                routes(&recording.scraper, &self.config)
+                routes(&recording.scraper, &self.config, self.bearer.as_ref())
             }
             _ => Router::new(),
         }
@@ -237,6 +254,23 @@ impl TelemetryBuilder {
         self
     }
 
+    /// Shows the metrics only to scrapers that send this token (`Authorization: Bearer`), on whichever
+    /// listener they are. In Prometheus it is `authorization: { credentials: ... }`.
+    pub fn bearer_token(mut self, token: impl Into<String>) -> Self {
+        self.bearer = Some(BearerCheck::token(token.into()));
+        self
+    }
+
+    /// Shows the metrics only to scrapers whose token `check` approves of. It is asked for each
+    /// request, on a thread that serves, and so must not block.
+    pub fn bearer_check(
+        mut self,
+        check: impl Fn(&str) -> Result<(), BearerRefusal> + Send + Sync + 'static,
+    ) -> Self {
+        self.bearer = Some(BearerCheck::new(check));
+        self
+    }
+
     /// Sets everything up. Do so once: what the HTTP layer needs is never freed.
     ///
     /// # Errors
@@ -269,24 +303,35 @@ impl TelemetryBuilder {
     }
 
     fn set_up(self) -> Result<Telemetry, BuildError> {
-        let config = self.config.metrics.clone();
-        if !self.is_enabled() {
+        let enabled = self.is_enabled();
+        let (config, bearer) = (self.config.metrics.clone(), self.bearer);
+        if !enabled {
             let listener = Mutex::new(None);
             return Ok(Telemetry {
                 recording: None,
                 config,
+                bearer,
                 listen_addr: None,
                 listener,
             });
         }
+        if config.auth == Auth::Bearer && bearer.is_none() {
+            return Err(BuildError::NoBearerCheck);
+        }
+        if config.tls.is_some() && config.listen.is_none() {
+            return Err(BuildError::TlsWithoutListener);
+        }
+        let tls = config.tls.as_ref().map(Tls::load).transpose()?;
         let recording = Recording::new(&self.config, self.sections)?;
         let server = config.listen.as_ref().map(bind).transpose()?;
+        let server = server.map(|server| server.with_tls(tls));
         let listen_addr = server.as_ref().map(Server::address);
-        let listener =
-            server.map(|server| Listener::start(server, routes(&recording.scraper, &config)));
+        let routes = routes(&recording.scraper, &config, bearer.as_ref());
+        let listener = server.map(|server| Listener::start(server, routes));
         Ok(Telemetry {
             recording: Some(recording),
             config,
+            bearer,
             listen_addr,
             listener: Mutex::new(listener),
         })

@@ -3,6 +3,7 @@
 //! A job is accepted by the API, kept durably by a [`queue`], taken by a [`worker`] and carried out by
 //! one of the [`operations`].
 
+pub mod access;
 pub mod api;
 pub mod cli;
 pub mod config;

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use meterline::config::Auth;
 use meterline::{MeterProvider, Telemetry};
 use meterline_jobs::{JobMetrics, WorkerMetrics};
 use opentelemetry::InstrumentationScope;
@@ -14,7 +15,8 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::api::Lifecycle;
+use crate::access::SigningKey;
+use crate::api::{Lifecycle, metrics_check};
 use crate::config::Config;
 use crate::metrics::catalogue::{self, Process};
 use crate::metrics::{Instruments, Readings, StateMetrics, keep_current};
@@ -60,16 +62,25 @@ impl ProcessTelemetry {
     ///
     /// # Errors
     /// See [`StartError`]; nothing was bound then.
-    pub fn start(config: &Config, process: Process) -> Result<Self, StartError> {
+    pub fn start(
+        config: &Config,
+        key: Option<&Arc<SigningKey>>,
+        process: Process,
+    ) -> Result<Self, StartError> {
         let mut telemetry = config.telemetry.clone();
         telemetry.metrics.enabled = Some(config.metrics_enabled());
         if process == Process::Worker {
             telemetry.metrics.listen = None;
+            telemetry.metrics.tls = None;
         }
+        let locked = key.filter(|_| telemetry.metrics.auth == Auth::Bearer);
         let readings = Readings::default();
         let database = readings.clone();
-        let telemetry = Telemetry::builder()
-            .config(telemetry)
+        let mut builder = Telemetry::builder().config(telemetry);
+        if let Some(key) = locked {
+            builder = builder.bearer_check(metrics_check(Arc::clone(key)));
+        }
+        let telemetry = builder
             .json_section("database", move || {
                 serde_json::to_value(database.database()).unwrap_or(Value::Null)
             })

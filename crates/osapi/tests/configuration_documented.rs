@@ -90,11 +90,10 @@ fn the_example_is_a_valid_configuration() {
 #[test]
 fn what_is_marked_as_not_yet_there_is_refused_and_nothing_else() {
     let other_values = [
-        ("api.signing_key", "secret"),
+        ("api.signing_key_file", "/key"),
         ("api.insecure", "true"),
         ("queue.backend", "nats"),
         ("queue.lease", "10s"),
-        ("telemetry.metrics.auth", "bearer"),
         ("telemetry.metrics.series_ttl", "1h"),
         ("telemetry.metrics.created_timestamps", "true"),
         ("telemetry.metrics.json_path", "null"),

@@ -23,7 +23,7 @@ async fn no_instrument_is_made_or_recorded() {
     opentelemetry::global::set_meter_provider(global.clone());
     let config = Config::default();
     assert!(!config.metrics_enabled());
-    let telemetry = ProcessTelemetry::start(&config, Process::Both).expect("starts");
+    let telemetry = ProcessTelemetry::start(&config, None, Process::Both).expect("starts");
     assert!(telemetry.on_transaction().is_none());
     assert!(telemetry.listen_addr().is_none());
 

@@ -1,6 +1,6 @@
 //! What can be configured already but is not there yet.
 //!
-//! Asking for it is an error rather than silence: who sets `auth: bearer` must not get an open page.
+//! Asking for it is an error rather than silence: who sets `series_ttl` must not wait for series to go.
 
 use serde_json::Value;
 
@@ -8,12 +8,10 @@ use super::TelemetryConfig;
 
 /// Dotted keys below `telemetry` that have to stay at their default; one that ends with a dot is a
 /// whole section.
-pub const UNAVAILABLE: [&str; 7] = [
-    "metrics.auth",
+pub const UNAVAILABLE: [&str; 5] = [
     "metrics.series_ttl",
     "metrics.exemplars",
     "metrics.created_timestamps",
-    "metrics.tls",
     "otlp.",
     "traces.enabled",
 ];
@@ -83,6 +81,7 @@ mod tests {
             changed(|config| config.metrics.formats = vec![Format::Text]),
             None
         );
+        assert_eq!(changed(|config| config.metrics.auth = Auth::Bearer), None);
         assert_eq!(
             changed(|config| config.resource = [("a".into(), "b".into())].into()),
             None
@@ -94,10 +93,6 @@ mod tests {
         let endpoint = Some("http://localhost:4318".to_owned());
         let second = std::time::Duration::from_secs(1);
         for (key, found) in [
-            (
-                "metrics.auth",
-                changed(|config| config.metrics.auth = Auth::Bearer),
-            ),
             (
                 "metrics.formats",
                 changed(|config| config.metrics.formats = vec![Format::Protobuf]),

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{Stream, StreamExt};
 
-use super::extract::PathJob;
+use super::extract::{JobPath, PathJob};
 use super::problem::Problem;
 use super::state::ApiState;
 use crate::queue::{JobRecord, QueueError};
@@ -17,6 +17,16 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Sends the record now and after each change, as events named `job`, until the job has ended or
 /// is gone, or the server stops. A failure is sent as an event named `error` and ends the stream.
 /// 503 while there are too many streams.
+#[utoipa::path(
+    get,
+    path = "/job/{id}/events",
+    tag = "jobs",
+    params(JobPath),
+    responses(
+        (status = 200, description = "The job now and after each change", content_type = "text/event-stream", body = String),
+        (status = 404, description = "There is no such job", content_type = "application/problem+json", body = Problem),
+    )
+)]
 pub(super) async fn follow(
     State(state): State<ApiState>,
     PathJob(id): PathJob,

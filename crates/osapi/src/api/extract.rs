@@ -12,6 +12,8 @@ use http_body_util::BodyExt;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use utoipa::IntoParams;
+use uuid::Uuid;
 
 use super::problem::Problem;
 use super::state::ApiState;
@@ -141,6 +143,15 @@ impl<T: DeserializeOwned> FromRequestParts<ApiState> for QueryOf<T> {
     }
 }
 
+/// How [`PathJob`] is described.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[allow(dead_code)] // Describes, and is never made.
+pub(super) struct JobPath {
+    /// The job.
+    id: Uuid,
+}
+
 /// The job a path names.
 pub(super) struct PathJob(pub(super) JobId);
 
@@ -167,6 +178,20 @@ impl FromRequestParts<ApiState> for PathText {
             .map(|Path(text)| Self(text))
             .map_err(|error| Problem::bad_request(error.body_text()))
     }
+}
+
+/// How [`IdempotencyKey`] is described.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code)] // Describes, and is never made.
+pub(super) struct IdempotencyHeader {
+    /// The same key gives the same answer, and one job.
+    #[param(
+        rename = "Idempotency-Key",
+        nullable = false,
+        pattern = "^[!-~]([ -~]{0,253}[!-~])?$"
+    )]
+    idempotency_key: Option<String>,
 }
 
 /// The `Idempotency-Key` header: the same key makes the same job, once.

@@ -9,6 +9,7 @@ use axum::response::Response;
 use http::header::{HOST, HeaderMap, ORIGIN};
 use http::uri::Authority;
 use http::{StatusCode, Version};
+use meterline::bearer;
 
 use super::problem::Problem;
 use super::state::ApiState;
@@ -37,7 +38,8 @@ pub(super) async fn deadline(request: Request, next: Next) -> Result<Response, P
 /// address leaves that name in `Host`: 421. A request across origins carries the page's `Origin`, or,
 /// where that is left out (an image's address, say), `Sec-Fetch-Site`: 403, unless it is the very
 /// origin the request goes to, or the user typed the address. Whether the process lives is no secret,
-/// and the page itself, which other pages may link to, holds no data.
+/// and the page itself, which other pages may link to, holds no data. Requests that bear a token are no
+/// page's doing.
 pub(super) async fn origin(
     State(state): State<ApiState>,
     request: Request,
@@ -53,9 +55,12 @@ pub(super) async fn origin(
             "this API answers to loopback names only, such as localhost and 127.0.0.1",
         ));
     }
-    let from_here = same_origin(request.headers(), host.as_ref())
-        && (fetched_from_here(request.headers())
-            || matches!(request.uri().path(), "/" | "/health"));
+    // No page can make a browser send this header to another origin without being allowed to first.
+    let token = state.key.is_some() && bearer::token(request.headers()).is_some();
+    let from_here = token
+        || same_origin(request.headers(), host.as_ref())
+            && (fetched_from_here(request.headers())
+                || matches!(request.uri().path(), "/" | "/health"));
     if !from_here {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::jobs::JobCounts;
 use super::state::ApiState;
@@ -16,19 +17,34 @@ use crate::queue::{DatabaseStats, WorkerState};
 /// How long the queue may take to prove that it works.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
-#[derive(Serialize)]
-struct Health {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Health {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
 
 /// 200 as long as the process can answer at all.
+#[utoipa::path(
+    get,
+    path = "/health",
+    tag = "health",
+    responses((status = 200, description = "The process answers", body = Health))
+)]
 pub(super) async fn live() -> Response {
     answer(StatusCode::OK, "ok", None)
 }
 
 /// 200 when jobs can be accepted: the queue was just read and written, and no shutdown is under way.
+#[utoipa::path(
+    get,
+    path = "/health/ready",
+    tag = "health",
+    responses(
+        (status = 200, description = "Jobs can be accepted", body = Health),
+        (status = 503, description = "They cannot", body = Health),
+    )
+)]
 pub(super) async fn ready(State(state): State<ApiState>) -> Response {
     let error = if state.lifecycle.is_stopping() {
         Some("the server is shutting down".to_owned())
@@ -55,11 +71,12 @@ async fn check(state: &ApiState) -> Result<(), String> {
     }
 }
 
-#[derive(Serialize)]
-struct Status {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Status {
     status: &'static str,
     version: &'static str,
     uptime: String,
+    #[schema(value_type = BTreeMap<String, Health>)]
     components: BTreeMap<&'static str, Health>,
     #[serde(skip_serializing_if = "Option::is_none")]
     jobs: Option<JobCounts>,
@@ -69,14 +86,23 @@ struct Status {
     database: Option<DatabaseStats>,
 }
 
-#[derive(Serialize)]
-struct WorkerCounts {
+#[derive(Serialize, ToSchema)]
+pub(super) struct WorkerCounts {
     total: usize,
     ready: usize,
 }
 
 /// How each component is, and what there is. 503 when a component does not work; what it would
 /// have told is left out then.
+#[utoipa::path(
+    get,
+    path = "/health/status",
+    tag = "health",
+    responses(
+        (status = 200, description = "Everything works", body = Status),
+        (status = 503, description = "A component does not work", body = Status),
+    )
+)]
 pub(super) async fn status(State(state): State<ApiState>) -> Response {
     let counted = async {
         let (stats, workers, database) = tokio::join!(

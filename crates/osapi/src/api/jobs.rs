@@ -10,8 +10,12 @@ use http::header::LOCATION;
 use jiff::Timestamp;
 use meterline_jobs::UnitStatus;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
-use super::extract::{IdempotencyKey, JsonBody, Object, PathJob, QueryOf};
+use super::extract::{
+    IdempotencyHeader, IdempotencyKey, JobPath, JsonBody, Object, PathJob, QueryOf,
+};
+use super::openapi::NewOperation;
 use super::problem::Problem;
 use super::state::ApiState;
 use crate::queue::{
@@ -23,10 +27,12 @@ use crate::queue::{
 const MAX_BATCH: usize = 1000;
 
 /// A job as clients submit it.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Submission {
+    #[schema(value_type = NewOperation)]
     operation: Object<Operation>,
+    /// `_any` worker, `_all` of them, or one by its name or its host's.
     #[serde(default = "anybody")]
     target_hostname: Target,
 }
@@ -49,15 +55,16 @@ impl Submission {
 }
 
 /// Several jobs, accepted all or not at all.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Batch {
+    #[schema(value_type = Vec<Submission>, min_items = 1, max_items = 1000)]
     jobs: Vec<Object<Submission>>,
 }
 
 /// A job that was accepted.
-#[derive(Serialize)]
-struct Accepted {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Accepted {
     job_id: JobId,
     status: JobState,
     created_at: Timestamp,
@@ -73,12 +80,27 @@ impl From<&Enqueued> for Accepted {
     }
 }
 
-#[derive(Serialize)]
-struct AcceptedBatch {
+#[derive(Serialize, ToSchema)]
+pub(super) struct AcceptedBatch {
     jobs: Vec<Accepted>,
 }
 
 /// Accepts a job. 201, or 200 with the first answer for a key already used.
+#[utoipa::path(
+    post,
+    path = "/job",
+    tag = "jobs",
+    params(IdempotencyHeader),
+    request_body = Submission,
+    responses(
+        (status = 201, description = "Accepted", body = Accepted, headers(("Location" = String, description = "The job's path"))),
+        (status = 200, description = "The key was used before: the first answer", body = Accepted),
+        (status = 409, description = "The key was used for another job", content_type = "application/problem+json", body = Problem),
+        (status = 408, description = "The body did not come in time", content_type = "application/problem+json", body = Problem),
+        (status = 413, description = "The body is too large", content_type = "application/problem+json", body = Problem),
+        (status = 415, description = "The body is not JSON", content_type = "application/problem+json", body = Problem),
+    )
+)]
 pub(super) async fn submit(
     State(state): State<ApiState>,
     IdempotencyKey(key): IdempotencyKey,
@@ -94,6 +116,21 @@ pub(super) async fn submit(
 }
 
 /// Accepts up to 1,000 jobs in one transaction. A key covers the batch as a whole.
+#[utoipa::path(
+    post,
+    path = "/job/batch",
+    tag = "jobs",
+    params(IdempotencyHeader),
+    request_body = Batch,
+    responses(
+        (status = 201, description = "All are accepted", body = AcceptedBatch),
+        (status = 200, description = "The key was used before: the first answer", body = AcceptedBatch),
+        (status = 409, description = "The key was used for other jobs", content_type = "application/problem+json", body = Problem),
+        (status = 408, description = "The body did not come in time", content_type = "application/problem+json", body = Problem),
+        (status = 413, description = "The body is too large", content_type = "application/problem+json", body = Problem),
+        (status = 415, description = "The body is not JSON", content_type = "application/problem+json", body = Problem),
+    )
+)]
 pub(super) async fn submit_batch(
     State(state): State<ApiState>,
     IdempotencyKey(key): IdempotencyKey,
@@ -149,15 +186,29 @@ fn created(job: &Enqueued) -> Response {
 }
 
 /// Which jobs to list.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
+    /// Only jobs in this state.
+    #[param(value_type = Option<JobState>, nullable = false)]
     status: Option<String>,
+    /// At most so many; 10 if not given. There are fewer when they are large.
+    #[param(minimum = 1, maximum = 100, nullable = false)]
     limit: Option<u32>,
+    /// Leaves out so many of the newest.
+    #[param(minimum = 0, maximum = 9223372036854775807u64, nullable = false)]
     offset: Option<u64>,
 }
 
 /// A page of jobs, newest first.
+#[utoipa::path(
+    get,
+    path = "/job",
+    tag = "jobs",
+    params(ListQuery),
+    responses((status = 200, description = "A page of jobs", body = JobPage))
+)]
 pub(super) async fn list(
     State(state): State<ApiState>,
     QueryOf(query): QueryOf<ListQuery>,
@@ -173,15 +224,32 @@ pub(super) async fn list(
             "limit is 1 to 100, not {limit}"
         )));
     }
+    let offset = query.offset.unwrap_or(0);
+    if i64::try_from(offset).is_err() {
+        return Err(Problem::bad_request(format!(
+            "offset is 0 to {}, not {offset}",
+            i64::MAX
+        )));
+    }
     let filter = JobFilter {
         status,
         limit,
-        offset: query.offset.unwrap_or(0),
+        offset,
     };
     Ok(Json(state.queue.list(filter).await?))
 }
 
 /// Everything about a job.
+#[utoipa::path(
+    get,
+    path = "/job/{id}",
+    tag = "jobs",
+    params(JobPath),
+    responses(
+        (status = 200, description = "The job", body = JobRecord),
+        (status = 404, description = "There is no such job", content_type = "application/problem+json", body = Problem),
+    )
+)]
 pub(super) async fn get(
     State(state): State<ApiState>,
     PathJob(id): PathJob,
@@ -190,6 +258,16 @@ pub(super) async fn get(
 }
 
 /// Cancels a job that has not ended; removes the record of one that has.
+#[utoipa::path(
+    delete,
+    path = "/job/{id}",
+    tag = "jobs",
+    params(JobPath),
+    responses(
+        (status = 204, description = "Cancelled, or its record removed"),
+        (status = 404, description = "There is no such job", content_type = "application/problem+json", body = Problem),
+    )
+)]
 pub(super) async fn delete(
     State(state): State<ApiState>,
     PathJob(id): PathJob,
@@ -203,6 +281,17 @@ pub(super) async fn delete(
 }
 
 /// Makes a new job of one that has ended.
+#[utoipa::path(
+    post,
+    path = "/job/{id}/retry",
+    tag = "jobs",
+    params(JobPath),
+    responses(
+        (status = 201, description = "The new job", body = Accepted, headers(("Location" = String, description = "The job's path"))),
+        (status = 404, description = "There is no such job", content_type = "application/problem+json", body = Problem),
+        (status = 409, description = "The job has not ended", content_type = "application/problem+json", body = Problem),
+    )
+)]
 pub(super) async fn retry(
     State(state): State<ApiState>,
     PathJob(id): PathJob,
@@ -214,7 +303,7 @@ pub(super) async fn retry(
 }
 
 /// How many jobs there are in each state.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct JobCounts {
     total: u64,
     #[serde(flatten)]
@@ -233,7 +322,7 @@ impl From<&QueueStats> for JobCounts {
 }
 
 /// What the queue holds.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct JobsStatus {
     #[serde(flatten)]
     counts: JobCounts,
@@ -242,6 +331,12 @@ pub(super) struct JobsStatus {
 }
 
 /// What the queue holds, by state and by operation.
+#[utoipa::path(
+    get,
+    path = "/job/status",
+    tag = "jobs",
+    responses((status = 200, description = "What the queue holds", body = JobsStatus))
+)]
 pub(super) async fn status(State(state): State<ApiState>) -> Result<Json<JobsStatus>, Problem> {
     let stats = state.stats().await?;
     Ok(Json(JobsStatus {

@@ -7,23 +7,26 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::queue::QueueError;
 
 /// An error as clients see it: `application/problem+json` with a type, a title, the status and a
 /// sentence about this occurrence.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Problem {
     #[serde(rename = "type")]
     kind: &'static str,
     title: &'static str,
     #[serde(serialize_with = "status_code")]
+    #[schema(value_type = u16, minimum = 400, maximum = 599)]
     status: StatusCode,
     detail: String,
     /// The operations there are, where an unknown one was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     operations: Option<Vec<String>>,
     #[serde(skip)]
+    #[schema(ignore)]
     retry_after: Option<Duration>,
 }
 
@@ -47,6 +50,21 @@ impl Problem {
     /// 400.
     pub fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// 401.
+    pub fn unauthorized(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, detail)
+    }
+
+    /// 403.
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, detail)
+    }
+
+    /// 404.
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, detail)
     }
 
     /// 503, to be tried again after a while.

@@ -1,16 +1,20 @@
 //! What handlers share.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use axum::body::Bytes;
 use meterline::MeterProvider;
 use meterline_jobs::JobMetrics;
+use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::page::{Live, Measurements};
 use super::problem::Problem;
+use crate::access::SigningKey;
 use crate::config::ApiConfig;
 use crate::operations::{Refused, Registry};
 use crate::queue::{Operation, QueueStats, SharedQueue};
@@ -34,8 +38,13 @@ pub struct ApiState {
     pub lifecycle: Lifecycle,
     /// The largest request body, in bytes.
     pub max_body_bytes: usize,
-    /// Whether only this machine can connect, so that every honest `Host` is a loopback name.
+    /// What tokens are checked with; without it there are none, and everybody may do everything.
+    pub key: Option<Arc<SigningKey>>,
+    /// Whether only this machine can connect, and without a token, so that every honest `Host` is a
+    /// loopback name. With a key, a proxy in front may have names of its own.
     pub loopback_only: bool,
+    /// What the API says about itself, as JSON.
+    pub(super) description: Arc<OnceLock<Bytes>>,
     /// Room for streams of events.
     streams: Arc<Semaphore>,
     /// What the page shows, to all who watch.
@@ -50,6 +59,7 @@ impl ApiState {
     /// The state of an API over a queue, answering at `address` (`None` if nothing listens).
     pub fn new(
         config: &ApiConfig,
+        key: Option<Arc<SigningKey>>,
         address: Option<SocketAddr>,
         queue: SharedQueue,
         operations: Arc<dyn OperationRules>,
@@ -62,7 +72,10 @@ impl ApiState {
             metrics,
             lifecycle,
             max_body_bytes: config.max_body_bytes,
-            loopback_only: address.is_none_or(|address| address.ip().to_canonical().is_loopback()),
+            loopback_only: key.is_none()
+                && address.is_none_or(|address| address.ip().to_canonical().is_loopback()),
+            key,
+            description: Arc::default(),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             live: Live::default(),
             measurements: None,
@@ -116,9 +129,16 @@ pub trait OperationRules: Send + Sync {
 
     /// Their names, sorted.
     fn names(&self) -> Vec<&'static str>;
+
+    /// The operations, each with the JSON Schema of its input.
+    fn inputs(&self) -> BTreeMap<&'static str, Value>;
 }
 
 impl OperationRules for Registry {
+    fn inputs(&self) -> BTreeMap<&'static str, Value> {
+        Self::inputs(self)
+    }
+
     fn check(&self, operation: &Operation) -> Result<(), Problem> {
         Self::check(self, &operation.kind, &operation.data).map_err(|refused| {
             let problem = Problem::bad_request(refused.to_string());

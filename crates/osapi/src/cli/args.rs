@@ -8,6 +8,9 @@ use clap_complete::Shell;
 use meterline_exposition::parse::Syntax;
 use uuid::Uuid;
 
+use meterline::config::values::parse_duration;
+
+use crate::access::Permission;
 use crate::config::Sources;
 use crate::metrics::catalogue;
 use crate::queue::JobState;
@@ -73,6 +76,11 @@ pub(super) enum Command {
         after_help = "Examples:\n  osapi check metrics.prom\n  osapi check http://127.0.0.1:8080/metrics --format openmetrics\n  osapi check - --json --deny-warnings"
     )]
     Check(CheckArgs),
+    /// Make and check the tokens the API asks for where it has a signing key.
+    #[command(
+        after_help = "Examples:\n  osapi token create --config osapi.yaml --permission job:read --permission job:write\n  osapi token verify --config osapi.yaml -"
+    )]
+    Token(TokenArgs),
     /// Print a completion script.
     #[command(
         after_help = "Examples:\n  osapi completions bash > /etc/bash_completion.d/osapi\n  osapi completions fish > ~/.config/fish/completions/osapi.fish"
@@ -162,6 +170,61 @@ pub(super) enum ConfigCommand {
     },
 }
 
+#[derive(Debug, Args)]
+pub(super) struct TokenArgs {
+    #[command(subcommand)]
+    pub(super) command: TokenCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TokenCommand {
+    /// Print a new token.
+    #[command(
+        after_help = "Examples:\n  osapi token create --config osapi.yaml --subject alice --permission job:read --permission job:write\n  osapi token create --permission metrics:read --expires 365d"
+    )]
+    Create(CreateArgs),
+    /// Say what a token allows; exit 1 if it is not good.
+    #[command(
+        after_help = "Examples:\n  osapi token verify --config osapi.yaml eyJ0eXAi\n  osapi token verify --json -"
+    )]
+    Verify(VerifyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CreateArgs {
+    /// What its bearer may do; may be given several times: job:read, job:write, health:read,
+    /// worker:write, metrics:read.
+    #[arg(long, required = true, value_name = "PERMISSION")]
+    pub(super) permission: Vec<Permission>,
+    /// How long it is good for, such as 12h or 30d.
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
+    pub(super) expires: Duration,
+    /// Who bears it.
+    #[arg(long, value_name = "NAME", default_value = "osapi")]
+    pub(super) subject: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// The token; - reads it from standard input, where no list of processes shows it.
+    pub(super) token: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) config: ConfigArgs,
+}
+
+fn duration(given: &str) -> Result<Duration, String> {
+    parse_duration(given)
+        .ok_or_else(|| "expected a duration with its unit, such as 12h or 30d".to_owned())
+}
+
 /// The commands that stay running; their defaults differ a little.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Process {
@@ -193,6 +256,16 @@ pub(super) struct ServerArgs {
         value_parser = server_url
     )]
     pub(super) server: reqwest::Url,
+    /// Token for an API that asks for one; better given as OSAPI_TOKEN, which no list of processes
+    /// shows.
+    #[arg(
+        long,
+        global = true,
+        value_name = "TOKEN",
+        env = "OSAPI_TOKEN",
+        hide_env_values = true
+    )]
+    pub(super) token: Option<String>,
     /// Print JSON.
     #[arg(long, global = true)]
     pub(super) json: bool,

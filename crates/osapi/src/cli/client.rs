@@ -20,6 +20,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(35);
 #[derive(Clone)]
 pub(super) struct Client {
     http: reqwest::Client,
+    token: Option<String>,
 }
 
 /// The error a server sends.
@@ -29,7 +30,11 @@ struct Problem {
 }
 
 /// Runs a client command to its end.
-pub(super) fn run<F>(verbose: u8, command: impl FnOnce(Client) -> F) -> Result<(), Failure>
+pub(super) fn run<F>(
+    verbose: u8,
+    token: Option<String>,
+    command: impl FnOnce(Client) -> F,
+) -> Result<(), Failure>
 where
     F: Future<Output = Result<(), Failure>>,
 {
@@ -51,7 +56,7 @@ where
         .no_proxy()
         .build()
         .map_err(|error| Failure::Other(error.to_string()))?;
-    runtime.block_on(command(Client { http }))
+    runtime.block_on(command(Client { http, token }))
 }
 
 impl Client {
@@ -62,7 +67,11 @@ impl Client {
             segments.pop_if_empty().extend(path);
         }
         tracing::debug!(%method, %url, "request");
-        self.http.request(method, url)
+        let request = self.http.request(method, url);
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
     }
 
     /// A request to any URL.
@@ -119,6 +128,12 @@ fn refused(status: StatusCode, said: &[u8]) -> Failure {
     let message = match serde_json::from_slice::<Problem>(said) {
         Ok(problem) => problem.detail,
         Err(_) => "the server did not say why; is this an osapi server?".to_owned(),
+    };
+    let message = match status {
+        StatusCode::UNAUTHORIZED => format!(
+            "{message}; `osapi token create` makes one, and OSAPI_TOKEN or --token sends it"
+        ),
+        _ => message,
     };
     Failure::Other(format!("{status}: {message}"))
 }

@@ -21,7 +21,7 @@ pub(super) fn run(args: &ConfigCommandArgs, verbose: u8) -> Result<(), Failure> 
             }
         }
         ConfigCommand::Check { config, process } => {
-            load(config, *process, verbose)?;
+            load(config, *process, verbose)?.check_files()?;
             Ok(writeln!(io::stdout(), "the configuration is fine")?)
         }
     }

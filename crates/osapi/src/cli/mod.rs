@@ -18,6 +18,7 @@ mod process;
 mod serve;
 mod signals;
 mod table;
+mod token;
 mod workers;
 
 use std::io::{self, Write};
@@ -114,11 +115,16 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Up(args) => serve::up(args, verbose),
         Command::Api(args) => serve::api(&args, verbose),
         Command::Worker(args) => serve::worker(&args, verbose),
-        Command::Job(args) => client::run(verbose, |client| job::run(client, args)),
-        Command::Workers(args) => client::run(verbose, |client| workers::run(client, args)),
+        Command::Job(args) => client::run(verbose, args.server.token.clone(), |client| {
+            job::run(client, args)
+        }),
+        Command::Workers(args) => client::run(verbose, args.server.token.clone(), |client| {
+            workers::run(client, args)
+        }),
         Command::Config(args) => config::run(&args, verbose),
-        Command::Metrics(args) => client::run(verbose, |client| metrics::run(client, args)),
-        Command::Check(args) => client::run(verbose, |client| check::run(client, args)),
+        Command::Metrics(args) => client::run(verbose, None, |client| metrics::run(client, args)),
+        Command::Check(args) => client::run(verbose, None, |client| check::run(client, args)),
+        Command::Token(args) => token::run(&args, verbose),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "osapi", &mut script);

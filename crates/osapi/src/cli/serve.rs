@@ -78,16 +78,17 @@ fn run(process: Process, loaded: &Loaded, workers: u16) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let ended = runtime.block_on(live(process, &loaded.config, workers));
+    let ended = runtime.block_on(live(process, loaded, workers));
     // Whatever still runs (a blocking call, say) does not keep the process.
     runtime.shutdown_background();
     ended
 }
 
-async fn live(process: Process, config: &Config, workers: u16) -> Result<(), Failure> {
+async fn live(process: Process, loaded: &Loaded, workers: u16) -> Result<(), Failure> {
+    let config = &loaded.config;
     let mut signals = Signals::listen()?;
     let mut running = tokio::select! {
-        started = Running::start(process, config, workers) => started?,
+        started = Running::start(process, loaded, workers) => started?,
         signal = signals.next() => {
             tracing::info!(signal, "ended before everything was up");
             return Ok(());
@@ -140,17 +141,24 @@ struct Running {
 }
 
 impl Running {
-    async fn start(process: Process, config: &Config, workers: u16) -> Result<Self, Failure> {
-        let listen = match process {
-            Process::Up | Process::Api => Some(&config.api.listen),
-            Process::Worker => config.telemetry.metrics.listen.as_ref(),
+    async fn start(process: Process, loaded: &Loaded, workers: u16) -> Result<Self, Failure> {
+        let config = &loaded.config;
+        loaded.check_files()?;
+        let key = loaded.signing_key()?;
+        let (listen, tls) = match process {
+            Process::Up | Process::Api => (Some(&config.api.listen), loaded.api_tls()?),
+            Process::Worker => (
+                config.telemetry.metrics.listen.as_ref(),
+                loaded.metrics_tls()?,
+            ),
         };
+        let secured = tls.is_some();
         let server = match listen {
-            Some(listen) => Some(Server::bind(listen)?),
+            Some(listen) => Some(Server::bind(listen)?.with_tls(tls)),
             None => None,
         };
         let exposing = process.exposing();
-        let telemetry = ProcessTelemetry::start(config, exposing)?;
+        let telemetry = ProcessTelemetry::start(config, key.as_ref(), exposing)?;
         let queue = process::open_queue(config, telemetry.on_transaction()).await?;
         let names = Names::take(config, workers).map_err(Failure::Other)?;
         let address = server.as_ref().map(Server::address);
@@ -174,6 +182,7 @@ impl Running {
         telemetry.watch(&queue, &lifecycle, exposing);
         let state = ApiState::new(
             &config.api,
+            key,
             address,
             Arc::clone(&queue),
             Arc::clone(&operations) as _,
@@ -189,9 +198,11 @@ impl Running {
             None => state,
         };
         let router = match process {
-            Process::Up | Process::Api => api::router(&state, telemetry.routes(), |routes| {
-                telemetry.measure(routes)
-            }),
+            Process::Up | Process::Api => {
+                api::router(&state, config, telemetry.routes(), |routes| {
+                    telemetry.measure(routes)
+                })
+            }
             Process::Worker => api::health_router(&state, telemetry.routes()),
         };
         let closed = lifecycle.clone();
@@ -199,7 +210,8 @@ impl Running {
             .map(|server| tokio::spawn(async move { server.serve(router, closed.closed()).await }));
         let fleet = Fleet::start(config, &queue, &operations, &telemetry, names);
         if let Some(address) = address {
-            announce(process, config, address, &telemetry)?;
+            let base = base_url(secured, address);
+            announce(process, config, &base, &telemetry)?;
         }
         Ok(Self {
             lifecycle,
@@ -226,34 +238,43 @@ impl Running {
     }
 }
 
+fn base_url(secured: bool, address: SocketAddr) -> String {
+    let scheme = if secured { "https" } else { "http" };
+    format!("{scheme}://{address}")
+}
+
 /// Says where to look. Standard output being closed is no reason not to serve.
 fn announce(
     process: Process,
     config: &Config,
-    address: SocketAddr,
+    base: &str,
     telemetry: &ProcessTelemetry,
 ) -> Result<(), Failure> {
-    let base = format!("http://{address}");
     let mut text = String::new();
     match process {
         Process::Worker => text += &format!("osapi worker: {base}/health\n"),
         Process::Api | Process::Up => {
             text += &format!(
-                "osapi is up\n  page     {base}/\n  jobs     {base}/job\n  health   {base}/health/status\n"
+                "osapi is up\n  page     {base}/\n  jobs     {base}/job\n  health   {base}/health/status\n  API      {base}/docs\n"
             );
             if config.metrics_enabled() {
-                let host = telemetry.listen_addr().unwrap_or(address);
-                text += &format!(
-                    "  metrics  http://{host}{}\n",
-                    config.telemetry.metrics.path
-                );
+                let metrics = &config.telemetry.metrics;
+                let own = telemetry.listen_addr();
+                let own = own.map(|address| base_url(metrics.tls.is_some(), address));
+                let host = own.as_deref().unwrap_or(base);
+                text += &format!("  metrics  {host}{}\n", metrics.path);
             }
             text += &format!(
                 "  data     {}\n\nSubmit a job:\n",
                 config.data_dir().display()
             );
+            let token = if config.api.has_key() {
+                "-H \"Authorization: Bearer $OSAPI_TOKEN\" "
+            } else {
+                ""
+            };
             text += &format!(
-                "  curl -sS {base}/job -H 'Content-Type: application/json' \
+                "  curl -sS {base}/job {token}-H 'Content-Type: application/json' \
                  -d '{{\"operation\":{{\"type\":\"node.hostname.get\",\"data\":{{}}}},\"target_hostname\":\"_any\"}}'\n"
             );
         }

@@ -2,22 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use meterline::config::unavailable;
+use meterline::config::{Auth, unavailable};
 use serde_json::Value;
 
 use super::error::ConfigError;
 use super::load::Loaded;
 use super::show;
+use crate::access::SigningKey;
 
 /// Keys of osapi's own features that are not there yet: each stays at its default. Ends with a dot:
 /// a section. Those of telemetry are [`unavailable::UNAVAILABLE`].
-const UNAVAILABLE: [&str; 5] = [
-    "api.signing_key",
-    "api.signing_key_file",
-    "api.tls",
-    "queue.backend",
-    "queue.nats.",
-];
+const UNAVAILABLE: [&str; 2] = ["queue.backend", "queue.nats."];
 
 /// First path segments the API uses, where a metrics path would be in the way.
 const TAKEN: [&str; 7] = [
@@ -71,32 +66,10 @@ pub(super) fn whole(
             });
         }
     }
-    let refuse = |key: &str, message: String| {
-        Err(ConfigError::BadValue {
-            key: key.to_owned(),
-            origin: loaded.origin(key),
-            message,
-        })
-    };
+    let refuse = |key: &str, message: String| Err(loaded.bad_value(key, message));
     let config = &loaded.config;
     let metrics = &config.telemetry.metrics;
-    if !config.api.insecure {
-        let listeners = [
-            ("api.listen", Some(&config.api.listen)),
-            ("telemetry.metrics.listen", metrics.listen.as_ref()),
-        ];
-        for (key, listen) in listeners {
-            if let Some(listen) = listen.filter(|l| !l.is_loopback()) {
-                return refuse(
-                    key,
-                    format!(
-                        "{listen} can be reached from other machines without authentication; \
-                         listen on a loopback address, or set `api.insecure: true` if that is meant"
-                    ),
-                );
-            }
-        }
-    }
+    secured(loaded)?;
     if config.queue.retry.base > config.queue.retry.max {
         return refuse(
             "queue.retry.base",
@@ -145,6 +118,65 @@ pub(super) fn whole(
             "telemetry.metrics.http.exclude",
             format!("{path:?} is not a path; expected paths such as /health"),
         );
+    }
+    Ok(())
+}
+
+/// Checks that nothing can be reached from elsewhere without a token, unless that is meant, and that
+/// what secures a listener has all it needs.
+fn secured(loaded: &Loaded) -> Result<(), ConfigError> {
+    let (api, metrics) = (&loaded.config.api, &loaded.config.telemetry.metrics);
+    let refuse = |key, message: String| Err(loaded.bad_value(key, message));
+    if api.signing_key.is_some() && api.signing_key_file.is_some() {
+        return refuse(
+            "api.signing_key_file",
+            "is set together with `api.signing_key`; set one of the two".to_owned(),
+        );
+    }
+    if let Some(secret) = &api.signing_key
+        && let Err(error) = SigningKey::new(secret.expose().as_bytes())
+    {
+        return refuse("api.signing_key", error.to_string());
+    }
+    let bearer = metrics.auth == Auth::Bearer;
+    if bearer && !api.has_key() {
+        return refuse(
+            "telemetry.metrics.auth",
+            "bearer needs `api.signing_key` or `api.signing_key_file`, which tokens are signed with"
+                .to_owned(),
+        );
+    }
+    if metrics.tls.is_some() && metrics.listen.is_none() {
+        return refuse(
+            "telemetry.metrics.tls",
+            "is for `telemetry.metrics.listen`, which is not set; the API's listener has `api.tls`"
+                .to_owned(),
+        );
+    }
+    let listeners = [
+        (
+            "api.listen",
+            Some(&api.listen),
+            api.has_key(),
+            "set `api.signing_key_file`",
+        ),
+        (
+            "telemetry.metrics.listen",
+            metrics.listen.as_ref(),
+            bearer,
+            "set `telemetry.metrics.auth: bearer`",
+        ),
+    ];
+    for (key, listen, locked, remedy) in listeners {
+        if let Some(listen) = listen.filter(|l| !l.is_loopback() && !locked && !api.insecure) {
+            return refuse(
+                key,
+                format!(
+                    "{listen} can be reached from other machines without authentication; {remedy}, \
+                     or listen on a loopback address, or set `api.insecure: true` if that is meant"
+                ),
+            );
+        }
     }
     Ok(())
 }

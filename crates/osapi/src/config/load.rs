@@ -90,6 +90,15 @@ impl Loaded {
     pub fn origin(&self, key: &str) -> Origin {
         self.origins.get(key).cloned().unwrap_or(Origin::Default)
     }
+
+    /// A value that cannot be, and who set it.
+    pub(super) fn bad_value(&self, key: &str, message: String) -> ConfigError {
+        ConfigError::BadValue {
+            key: key.to_owned(),
+            origin: self.origin(key),
+            message,
+        }
+    }
 }
 
 /// Keys that are null unless set, and lists when they are.
@@ -298,7 +307,8 @@ impl Layers {
         ours.sort_by_key(|(name, _)| (*name != SHORT, *name));
         for (name, value) in ours {
             let rest = &name["OSAPI_".len()..];
-            if rest.starts_with("SERVICE_") || rest.starts_with("PORT") {
+            // The clients' token is no key; the others Kubernetes sets.
+            if rest == "TOKEN" || rest.starts_with("SERVICE_") || rest.starts_with("PORT") {
                 continue;
             }
             let key = if name == SHORT {
@@ -368,6 +378,7 @@ fn parse_text(key: &str, default: &Value, text: &str) -> Option<Value> {
         _ if trimmed == "null" => Some(Value::Null),
         Value::Null if trimmed.is_empty() => Some(Value::Null),
         Value::Null if trimmed.starts_with(['{', '[']) => flow(),
+        Value::Null if key.ends_with(".tls") => pairs(trimmed),
         Value::Null if OPTIONAL_LISTS.contains(&key) => yaml::parse(&format!("[{trimmed}]"))
             .ok()
             .map(Node::into_value),

@@ -6,6 +6,7 @@
 
 mod check;
 mod error;
+mod files;
 mod load;
 mod origin;
 mod show;

@@ -137,6 +137,14 @@ impl Default for ApiConfig {
     }
 }
 
+impl ApiConfig {
+    /// Whether requests need a token.
+    #[must_use]
+    pub fn has_key(&self) -> bool {
+        self.signing_key.is_some() || self.signing_key_file.is_some()
+    }
+}
+
 /// Where jobs are kept, and how they are retried.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

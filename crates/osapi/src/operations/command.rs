@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
+use utoipa::ToSchema;
 
 use super::{Context, Failure, LONGEST, Operation};
 
@@ -44,12 +45,17 @@ impl Exec {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Input {
+    /// One of the programs `worker.allow_commands` lists, with no shell around it.
+    #[schema(min_length = 1, max_length = 1000, pattern = r"^[^\x00]+$")]
     program: String,
+    #[schema(max_items = 256)]
     #[serde(default)]
     args: Vec<String>,
+    /// A duration with its unit, 24h at most.
+    #[schema(value_type = String, pattern = "^[1-9][0-9]{0,3}(ms|s)$", example = "30s")]
     #[serde(default = "default_timeout", deserialize_with = "timeout")]
     timeout: Duration,
 }
@@ -70,6 +76,10 @@ fn timeout<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration
 impl Operation for Exec {
     const NAME: &'static str = "command.exec";
     type Input = Input;
+
+    fn schema() -> Value {
+        super::input::schema::<Input>()
+    }
 
     fn check(&self, input: &Input) -> Result<(), String> {
         if input.program.is_empty() {

@@ -4,6 +4,12 @@
 
 use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::Value;
+use utoipa::PartialSchema;
+
+/// The JSON Schema of an input.
+pub(super) fn schema<T: PartialSchema>() -> Value {
+    serde_json::to_value(T::schema()).unwrap_or_default()
+}
 
 /// A whole number from `MIN` to `MAX`, both included.
 pub(super) fn whole<'de, D, T, const MIN: u64, const MAX: u64>(from: D) -> Result<T, D::Error>

@@ -59,6 +59,12 @@ pub trait Operation: Send + Sync + 'static {
     /// (`deny_unknown_fields`).
     type Input: DeserializeOwned + Send;
 
+    /// The JSON Schema of the input, for the API's description: any object, unless it says more.
+    #[must_use]
+    fn schema() -> Value {
+        serde_json::json!({"type": "object"})
+    }
+
     /// Checks what the type of the input cannot say.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use hickory_resolver::proto::rr::{Name, RecordType};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use surge_ping::{Client, Config, ICMP, PingIdentifier, PingSequence, SurgeError};
+use utoipa::ToSchema;
 
 use super::{Context, Failure, Operation, input};
 
@@ -22,10 +23,18 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) struct Ping;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PingInput {
+    /// A host name or an address.
+    #[schema(
+        min_length = 1,
+        max_length = 253,
+        pattern = r"^[A-Za-z0-9]{1,63}(\.[A-Za-z0-9]{1,63})*$"
+    )]
     address: String,
+    /// How many packets are sent.
+    #[schema(minimum = 1, maximum = 10)]
     #[serde(default = "one", deserialize_with = "input::whole::<_, _, 1, 10>")]
     count: u16,
 }
@@ -56,6 +65,10 @@ fn check_name(field: &str, name: &str) -> Result<(), String> {
 impl Operation for Ping {
     const NAME: &'static str = "network.ping";
     type Input = PingInput;
+
+    fn schema() -> Value {
+        input::schema::<PingInput>()
+    }
 
     fn check(&self, input: &PingInput) -> Result<(), String> {
         check_name("address", &input.address)
@@ -160,10 +173,18 @@ fn no_socket(error: &io::Error) -> Failure {
 
 pub(super) struct Dns;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DnsInput {
+    /// A host name; for PTR, or an address.
+    #[schema(
+        min_length = 1,
+        max_length = 253,
+        pattern = r"^[A-Za-z][A-Za-z0-9]{0,62}(\.[A-Za-z0-9]{1,63})*$"
+    )]
     name: String,
+    /// The type of record: A, AAAA, CAA, CNAME, MX, NS, PTR, SOA, SRV or TXT.
+    #[schema(pattern = "^(A|AAAA|CAA|CNAME|MX|NS|PTR|SOA|SRV|TXT)$")]
     #[serde(default = "address_record", rename = "type")]
     kind: String,
 }
@@ -203,6 +224,10 @@ impl DnsInput {
 impl Operation for Dns {
     const NAME: &'static str = "network.dns.get";
     type Input = DnsInput;
+
+    fn schema() -> Value {
+        input::schema::<DnsInput>()
+    }
 
     fn check(&self, input: &DnsInput) -> Result<(), String> {
         check_name("name", &input.name)?;

@@ -6,10 +6,12 @@ use procfs::Current;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Context, Failure, Operation};
+use utoipa::ToSchema;
+
+use super::{Context, Failure, Operation, input};
 
 /// The input of an operation that needs none: `{}`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 
@@ -21,6 +23,10 @@ macro_rules! node_operation {
         impl Operation for $type {
             const NAME: &'static str = $name;
             type Input = Nothing;
+
+            fn schema() -> Value {
+                input::schema::<Nothing>()
+            }
 
             async fn run(&self, _: Nothing, _: Context) -> Result<Value, Failure> {
                 let read = tokio::task::spawn_blocking($read).await;

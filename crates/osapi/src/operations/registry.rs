@@ -67,6 +67,15 @@ impl Registry {
         self.handlers.keys().copied().collect()
     }
 
+    /// The operations, each with the JSON Schema of its input.
+    #[must_use]
+    pub fn inputs(&self) -> BTreeMap<&'static str, Value> {
+        let handlers = self.handlers.iter();
+        handlers
+            .map(|(name, handler)| (*name, handler.schema()))
+            .collect()
+    }
+
     /// Checks that an operation exists and takes this input.
     ///
     /// # Errors
@@ -102,6 +111,7 @@ impl Registry {
 
 /// An operation whose input is still JSON.
 trait Handler: Send + Sync {
+    fn schema(&self) -> Value;
     fn check(&self, data: &Value) -> Result<(), Refused>;
     fn run(&self, data: Value, context: Context) -> BoxFuture<'_, Result<Value, Failure>>;
 }
@@ -131,6 +141,10 @@ impl<O: Operation> Typed<O> {
 }
 
 impl<O: Operation> Handler for Typed<O> {
+    fn schema(&self) -> Value {
+        O::schema()
+    }
+
     fn check(&self, data: &Value) -> Result<(), Refused> {
         self.input(data.clone()).map(|_| ())
     }

@@ -6,10 +6,14 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 /// Names a job: a version 7 UUID, so ids sort by the time of submission.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(transparent)]
 pub struct JobId(pub Uuid);
 
@@ -42,7 +46,9 @@ impl FromStr for JobId {
 }
 
 /// Where a job stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum JobState {
     /// Accepted, waits for its first start.
@@ -125,6 +131,17 @@ pub enum Target {
 /// Longest host name accepted as a target, in bytes (RFC 1035 section 2.3.4).
 pub const MAX_HOST_LEN: usize = 255;
 
+impl PartialSchema for Target {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some("^(_any|_all|[A-Za-z0-9.-][A-Za-z0-9._-]{0,254})$"))
+            .into()
+    }
+}
+
+impl ToSchema for Target {}
+
 impl From<Target> for String {
     fn from(target: Target) -> Self {
         match target {
@@ -151,8 +168,14 @@ impl TryFrom<String> for Target {
             name if name.len() > MAX_HOST_LEN => Err(format!(
                 "target_hostname is longer than {MAX_HOST_LEN} bytes"
             )),
-            name if name.chars().any(|c| c.is_control() || c.is_whitespace()) => {
-                Err("target_hostname holds white space or control characters".to_owned())
+            name if !name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b)) =>
+            {
+                Err(
+                    "target_hostname holds other characters than letters, digits and . - _"
+                        .to_owned(),
+                )
             }
             _ => Ok(Self::Host(text)),
         }
@@ -170,7 +193,7 @@ impl fmt::Display for Target {
 }
 
 /// What a job does: the name of an operation and its input.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Operation {
     /// The operation's name, such as `node.hostname.get`.
@@ -224,7 +247,7 @@ pub struct Enqueued {
 }
 
 /// What happened to a job, and when.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TimelineEvent {
     /// When it happened.
     pub timestamp: Timestamp,
@@ -239,7 +262,9 @@ pub struct TimelineEvent {
 }
 
 /// The kinds of [`TimelineEvent`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum TimelineKind {
     /// The job was accepted.
@@ -263,7 +288,7 @@ pub enum TimelineKind {
 }
 
 /// What one worker made of its part of a job for all.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct UnitResponse {
     /// Where this part stands.
     pub status: JobState,
@@ -278,7 +303,7 @@ pub struct UnitResponse {
 }
 
 /// Everything known about a job.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct JobRecord {
     /// Its name.
     pub id: JobId,
@@ -315,7 +340,7 @@ pub struct JobRecord {
 }
 
 /// A job in a list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct JobSummary {
     /// Its name.
     pub id: JobId,
@@ -344,7 +369,7 @@ pub struct JobSummary {
 }
 
 /// One page of a list, newest first.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct JobPage {
     /// How many jobs the filter matches.
     pub total_items: u64,

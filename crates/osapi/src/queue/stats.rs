@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::JobState;
 
 /// Jobs per state. A job for all counts once.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StateCounts {
     /// Waiting for their first start.
     pub submitted: u64,
@@ -77,7 +78,7 @@ pub struct QueueStats {
 }
 
 /// The store below a queue, for `/metrics.json` and `osapi_database_*`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DatabaseStats {
     /// `sqlite` or `nats`.
     pub backend: String,

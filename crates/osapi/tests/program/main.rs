@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // Everything here is a test, also the functions tests share.
 
+mod access;
 mod api;
 mod cli;
 mod config;

@@ -58,11 +58,27 @@ const ASSETS: &[Asset] = assets! {
 };
 
 /// The page itself.
+#[utoipa::path(
+    get,
+    path = "/",
+    tag = "page",
+    responses((status = 200, description = "The page", content_type = "text/html", body = String))
+)]
 pub(in super::super) async fn index(headers: HeaderMap) -> Response {
     INDEX.answer(&headers)
 }
 
 /// One of the page's files.
+#[utoipa::path(
+    get,
+    path = "/assets/{name}",
+    tag = "page",
+    params(("name" = String, Path, description = "A file the page refers to")),
+    responses(
+        (status = 200, description = "The file"),
+        (status = 404, description = "There is no such file", body = Problem, content_type = "application/problem+json"),
+    )
+)]
 pub(in super::super) async fn asset(
     Path(name): Path<String>,
     headers: HeaderMap,

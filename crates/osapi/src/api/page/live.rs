@@ -45,6 +45,12 @@ struct Feed {
 /// Sends how everything is, every two seconds, as Server-Sent Events named `reading`: at first those of
 /// the last minutes, if somebody watched then. Until the viewer leaves or the server stops. 503 while
 /// there are too many streams.
+#[utoipa::path(
+    get,
+    path = "/live",
+    tag = "page",
+    responses((status = 200, description = "How everything is, every two seconds", content_type = "text/event-stream", body = String))
+)]
 pub(in super::super) async fn follow(State(state): State<ApiState>) -> Result<Response, Problem> {
     let room = state.stream()?;
     let events = state.live.subscribe(&state);

@@ -1,10 +1,9 @@
 //! The page at `/`: its files, and the one stream of readings its charts live on.
 
-mod assets;
-mod live;
+pub(super) mod assets;
+pub(super) mod live;
 mod measured;
 mod reading;
 
-pub(super) use self::assets::{asset, index};
-pub(super) use self::live::{Live, follow};
+pub(super) use self::live::Live;
 pub(super) use self::measured::Measurements;

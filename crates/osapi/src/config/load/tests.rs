@@ -17,6 +17,23 @@ fn every_key() -> Vec<(&'static str, &'static str, Value)> {
         ("api.insecure", "true", json!(true)),
         ("api.max_body_bytes", "2048", json!(2048)),
         ("queue.sqlite.path", "/tmp/x/q.db", json!("/tmp/x/q.db")),
+        (
+            "api.signing_key",
+            "wJ3nq0Vx8RzF5tK1yB7mC2dL9gH4sP6a",
+            json!("***"),
+        ),
+        ("api.signing_key_file", "/key", json!("/key")),
+        (
+            "api.tls",
+            "{cert: /c, key: /k}",
+            json!({"cert": "/c", "key": "/k"}),
+        ),
+        ("telemetry.metrics.auth", "bearer", json!("bearer")),
+        (
+            "telemetry.metrics.tls",
+            "{cert: /c, key: /k}",
+            json!({"cert": "/c", "key": "/k"}),
+        ),
         ("queue.lease", "5s", json!("5s")),
         ("queue.max_attempts", "1", json!(1)),
         ("queue.retry.base", "250ms", json!("250ms")),
@@ -100,23 +117,28 @@ fn every_key() -> Vec<(&'static str, &'static str, Value)> {
     ]
 }
 
+/// What a key cannot be set without.
+fn companion(key: &str) -> Vec<(&'static str, &'static str, String)> {
+    let needed = match key {
+        "telemetry.metrics.auth" => ("api.signing_key_file", "/key"),
+        "telemetry.metrics.tls" => ("telemetry.metrics.listen", "127.0.0.1:9090"),
+        _ => return Vec::new(),
+    };
+    vec![("--companion", needed.0, needed.1.to_owned())]
+}
+
 /// Keys of features that are yet to come, each with a value it refuses.
 fn unavailable() -> Vec<(&'static str, &'static str)> {
     vec![
-        ("api.signing_key", "hush-hush"),
-        ("api.signing_key_file", "/key"),
-        ("api.tls", "{cert: /c, key: /k}"),
         ("queue.backend", "nats"),
         ("queue.nats.url", "nats://user:hush-hush@h:4222"),
         ("queue.nats.credentials", "/c"),
         ("queue.nats.prefix", "x"),
         ("queue.nats.replicas", "3"),
         ("queue.nats.tls", "{cert: /c, key: /k}"),
-        ("telemetry.metrics.auth", "bearer"),
         ("telemetry.metrics.series_ttl", "1h"),
         ("telemetry.metrics.exemplars", "always"),
         ("telemetry.metrics.created_timestamps", "true"),
-        ("telemetry.metrics.tls", "{cert: /c, key: /k}"),
         ("telemetry.otlp.endpoint", "http://localhost:4318"),
         ("telemetry.otlp.protocol", "grpc"),
         ("telemetry.otlp.interval", "1s"),
@@ -244,9 +266,13 @@ fn every_key_is_set_by_file_variable_and_flag() {
 
         let (text, line) = nested(key, given);
         let file = yaml(&text);
+        let with_companion = Sources {
+            flags: companion(key),
+            ..Sources::default()
+        };
         let loaded = Sources {
             file: Some(file.path.clone()),
-            ..Sources::default()
+            ..with_companion.clone()
         }
         .load()
         .unwrap_or_else(|error| panic!("{error}"));
@@ -257,11 +283,19 @@ fn every_key_is_set_by_file_variable_and_flag() {
         let mut texts = vec![plain(given)];
         texts.extend(short(&expected));
         for text in texts {
-            let loaded = from_env(&[(&variable(key), &text)]).unwrap_or_else(|e| panic!("{e}"));
+            let loaded = Sources {
+                environment: vec![(variable(key), text.clone())],
+                ..with_companion.clone()
+            };
+            let loaded = loaded.load().unwrap_or_else(|e| panic!("{e}"));
             assert_eq!(value(&loaded, key), expected, "{key} by variable {text}");
             assert_eq!(loaded.origin(key).to_string(), variable(key));
 
-            let loaded = from_flag(&format!("{key}={text}")).unwrap_or_else(|e| panic!("{e}"));
+            let loaded = Sources {
+                set: vec![format!("{key}={text}")],
+                ..with_companion.clone()
+            };
+            let loaded = loaded.load().unwrap_or_else(|e| panic!("{e}"));
             assert_eq!(value(&loaded, key), expected, "{key} by flag {text}");
             assert_eq!(loaded.origin(key).to_string(), format!("--set {key}"));
         }
