@@ -56,10 +56,10 @@ impl Bound {
     #[cold]
     fn record_unresolved<M: Measure>(&self, value: M) {
         match self.resolve(value) {
-            Found::Exact(entry) => self.stream.record_into(&entry, value),
+            Found::Exact(entry) => self.stream.record_into(&entry, value, &self.attributes),
             Found::Overflow(entry) => {
                 self.stream.count_overflow();
-                self.stream.record_into(&entry, value);
+                self.stream.record_into(&entry, value, &self.attributes);
             }
         }
     }
@@ -71,7 +71,7 @@ impl<M: Measure> BoundSyncInstrument<M> for Bound {
             return;
         }
         match self.entry.get() {
-            Some(entry) => self.stream.record_into(entry, value),
+            Some(entry) => self.stream.record_into(entry, value, &self.attributes),
             None => self.record_unresolved(value),
         }
     }

@@ -9,6 +9,7 @@
 mod attributes;
 mod cell;
 mod diagnostics;
+mod exemplar;
 mod handles;
 mod instrument;
 mod lookup;
@@ -29,6 +30,7 @@ mod view;
 pub use attributes::Attributes;
 pub use cell::exponential::ExponentialOptions;
 pub use diagnostics::Stats;
+pub use exemplar::ExemplarFilter;
 pub use number::Number;
 pub use provider::{MeterProvider, MeterProviderBuilder, WeakMeterProvider};
 pub use reader::{Reader, ReaderOptions, TemporalityPreference};

@@ -14,7 +14,7 @@ use crate::instrument::{Aggregation, Instrument};
 use crate::number::Measure;
 use crate::recorded::Reading;
 use crate::series::{Series, SeriesList, unix_nanos};
-use crate::snapshot::Data;
+use crate::snapshot::{Data, Exemplars};
 use crate::view::Plan;
 use crate::{Attributes, Number};
 
@@ -127,6 +127,7 @@ impl Observed {
         Reading {
             series: Arc::clone(&state.listed),
             data,
+            exemplars: Exemplars::default(),
             ended: Vec::new(),
         }
     }

@@ -10,12 +10,13 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 use parking_lot::Mutex;
 
 use crate::diagnostics::{Diagnostics, Stats};
+use crate::exemplar::ExemplarFilter;
 use crate::handles::Observer;
 use crate::number::Measure;
 use crate::observed::Observed;
 use crate::recorded::{Ended, Occasion, Reading, Recorded};
 use crate::scope::{Scope, Stream};
-use crate::snapshot::{Exemplars, Metric, Snapshot, Temporality};
+use crate::snapshot::{Metric, Snapshot, Temporality};
 use crate::view::Plan;
 use crate::{Attributes, Resource, View};
 
@@ -24,6 +25,7 @@ pub(crate) struct Pipeline {
     cardinality_limit: usize,
     series_ttl: Option<Duration>,
     views: Box<[View]>,
+    exemplars: ExemplarFilter,
     /// When this was made: where its clock begins.
     epoch: Instant,
     readers: Mutex<Vec<Weak<Mutex<Progress>>>>,
@@ -76,6 +78,7 @@ pub(crate) struct Options {
     pub(crate) cardinality_limit: usize,
     pub(crate) series_ttl: Option<Duration>,
     pub(crate) views: Vec<View>,
+    pub(crate) exemplars: ExemplarFilter,
 }
 
 impl Pipeline {
@@ -85,6 +88,7 @@ impl Pipeline {
             cardinality_limit: options.cardinality_limit,
             series_ttl: options.series_ttl,
             views: options.views.into(),
+            exemplars: options.exemplars,
             epoch: Instant::now(),
             readers: Mutex::default(),
             scopes: Mutex::default(),
@@ -115,7 +119,7 @@ impl Pipeline {
 
     pub(crate) fn recorded(&self, plan: Plan) -> Recorded {
         let diagnostics = Arc::clone(&self.diagnostics);
-        Recorded::new(plan, self.cardinality_limit, diagnostics)
+        Recorded::new(plan, self.cardinality_limit, self.exemplars, diagnostics)
     }
 
     pub(crate) fn observed(&self, plan: Plan) -> Observed {
@@ -258,6 +262,7 @@ fn collect_scope(scope: &Scope, began: SystemTime, occasion: Occasion) -> Vec<Co
         let Reading {
             series,
             data,
+            exemplars,
             ended,
         } = stream.collect(began, occasion);
         let metric = Metric {
@@ -266,7 +271,7 @@ fn collect_scope(scope: &Scope, began: SystemTime, occasion: Occasion) -> Vec<Co
             series,
             data,
             temporality: Temporality::Cumulative,
-            exemplars: Exemplars::default(),
+            exemplars,
         };
         Collected { metric, ended }
     };

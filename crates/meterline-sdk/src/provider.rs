@@ -8,7 +8,7 @@ use crate::diagnostics::Stats;
 use crate::pipeline::{Options, Pipeline};
 use crate::reader::{Reader, ReaderOptions};
 use crate::snapshot::Snapshot;
-use crate::{Resource, View, meter};
+use crate::{ExemplarFilter, Resource, View, meter};
 
 /// How many series an instrument may have if nobody says otherwise (OpenTelemetry metrics SDK,
 /// "Cardinality limits").
@@ -56,6 +56,7 @@ impl MeterProvider {
                 cardinality_limit: DEFAULT_CARDINALITY_LIMIT,
                 series_ttl: None,
                 views: Vec::new(),
+                exemplars: ExemplarFilter::default(),
             },
         }
     }
@@ -184,6 +185,14 @@ impl MeterProviderBuilder {
     #[must_use]
     pub fn with_view(mut self, view: View) -> Self {
         self.options.views.push(view);
+        self
+    }
+
+    /// Which measurements may be kept as exemplars; by default those made in a sampled span.
+    /// Observable instruments have none: what a callback tells was not measured in a span.
+    #[must_use]
+    pub fn with_exemplars(mut self, filter: ExemplarFilter) -> Self {
+        self.options.exemplars = filter;
         self
     }
 

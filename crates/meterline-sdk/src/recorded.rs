@@ -1,9 +1,10 @@
 //! What a synchronous instrument recorded: its series, and how a measurement gets into one.
 //!
 //! `entry` is what is recorded into, `find` how it is found or created up to the cardinality limit,
-//! `read` how all series are listed in order and read, `lifetime` how they end.
+//! `read` how all series are listed in order and read, `lifetime` how they end, `exemplars` which
+//! measurements are kept as examples.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use foldhash::fast::RandomState;
@@ -11,6 +12,7 @@ use opentelemetry::KeyValue;
 use parking_lot::Mutex;
 
 use crate::diagnostics::Diagnostics;
+use crate::exemplar::ExemplarFilter;
 use crate::instrument::Instrument;
 use crate::lookup::{self, Found, Wanted};
 use crate::number::Measure;
@@ -20,6 +22,7 @@ use lifetime::Changes;
 use read::Listing;
 
 mod entry;
+mod exemplars;
 mod find;
 mod lifetime;
 mod read;
@@ -46,11 +49,19 @@ pub(crate) struct Recorded {
     overflow: OnceLock<Arc<Entry>>,
     changes: Mutex<Changes>,
     listing: Mutex<Listing>,
+    exemplar_filter: ExemplarFilter,
+    /// Whether any entry has exemplars.
+    has_exemplars: AtomicBool,
     diagnostics: Arc<Diagnostics>,
 }
 
 impl Recorded {
-    pub(crate) fn new(plan: Plan, limit: usize, diagnostics: Arc<Diagnostics>) -> Self {
+    pub(crate) fn new(
+        plan: Plan,
+        limit: usize,
+        exemplar_filter: ExemplarFilter,
+        diagnostics: Arc<Diagnostics>,
+    ) -> Self {
         Self {
             id: STREAMS.fetch_add(1, Relaxed),
             limit: plan.cardinality_limit.unwrap_or(limit),
@@ -63,6 +74,8 @@ impl Recorded {
             overflow: OnceLock::new(),
             changes: Mutex::default(),
             listing: Mutex::default(),
+            exemplar_filter,
+            has_exemplars: AtomicBool::new(false),
             diagnostics,
         }
     }
@@ -83,7 +96,7 @@ impl Recorded {
             return;
         }
         if attributes.is_empty() {
-            return self.record_into(self.bare(value), value);
+            return self.record_into(self.bare(value), value, attributes);
         }
         let wanted = Wanted {
             stream: self.id,
@@ -98,19 +111,32 @@ impl Recorded {
             }
             found
         };
-        lookup::with_entry(wanted, find, |entry| self.record_into(entry, value));
+        lookup::with_entry(wanted, find, |entry| {
+            self.record_into(entry, value, attributes);
+        });
     }
 
-    /// Records into an entry of this instrument, whatever has become of its series.
+    /// Records into an entry of this instrument, whatever has become of its series, what was
+    /// measured with the attributes given.
     #[inline]
-    pub(crate) fn record_into<M: Measure>(&self, entry: &Arc<Entry>, value: M) {
-        if !entry.record(value) {
-            self.record_awakened(entry, value);
+    pub(crate) fn record_into<M: Measure>(&self, entry: &Arc<Entry>, value: M, given: &[KeyValue]) {
+        let entry = if entry.record(value) {
+            entry
+        } else {
+            self.record_awakened(entry, value)
+        };
+        if let Some(admitted) = self.exemplar_filter.admits() {
+            self.offer(entry, value, given, admitted);
         }
     }
 
+    /// Returns the entry it was recorded into: the overflow one if there is no room for the other.
     #[cold]
-    fn record_awakened<M: Measure>(&self, entry: &Arc<Entry>, value: M) {
+    fn record_awakened<'a, M: Measure>(
+        &'a self,
+        entry: &'a Arc<Entry>,
+        value: M,
+    ) -> &'a Arc<Entry> {
         let mut target = entry;
         // It may fall asleep again in between.
         while !(self.wake(target, value) && target.record(value)) {
@@ -119,6 +145,7 @@ impl Recorded {
                 target = self.overflow(value);
             }
         }
+        target
     }
 
     /// Whether a value may be recorded; if not, it is counted as dropped, with the reason.

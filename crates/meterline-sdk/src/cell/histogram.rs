@@ -174,7 +174,7 @@ fn words<M: Measure>(bounds: usize, padding: usize) -> Box<[AtomicU64]> {
 }
 
 /// The bucket of a value: bounds are inclusive above, as in OTLP and Prometheus.
-fn bucket_of(bounds: &[f64], value: f64) -> usize {
+pub(crate) fn bucket_of(bounds: &[f64], value: f64) -> usize {
     if bounds.len() <= FEW_BOUNDS {
         bounds.iter().map(|bound| usize::from(*bound < value)).sum()
     } else {

@@ -11,7 +11,7 @@ mod sum;
 use std::sync::OnceLock;
 
 pub(crate) use exponential::ExponentialCell;
-pub(crate) use histogram::{HistogramCell, TakenHistogram};
+pub(crate) use histogram::{HistogramCell, TakenHistogram, bucket_of};
 pub(crate) use sum::SumCell;
 
 use crate::number::Measure;

@@ -7,8 +7,11 @@
 //! leaves something in a cell that should be empty: the next collection finds it there and wakes
 //! the entry. That is why recording needs no more than one look at the state, and loses nothing.
 
+use std::sync::OnceLock;
+
 use crate::Attributes;
 use crate::cell::{Cell, Taken};
+use crate::exemplar::Reservoir;
 use crate::number::Measure;
 use crate::sync::atomic::{
     AtomicU8, AtomicU64,
@@ -26,6 +29,8 @@ const DORMANT: u8 = 2;
 pub(crate) struct Entry {
     pub(crate) attributes: Attributes,
     pub(crate) cell: Cell,
+    /// Made for the first measurement that may be kept.
+    pub(super) exemplars: OnceLock<Box<Reservoir>>,
     state: AtomicU8,
     /// When the present series began, in nanoseconds since the Unix epoch; of a dormant entry, when
     /// the last one did.
@@ -38,6 +43,7 @@ impl Entry {
         Self {
             attributes,
             cell,
+            exemplars: OnceLock::new(),
             state: AtomicU8::new(ACTIVE),
             start: AtomicU64::new(start),
         }

@@ -11,7 +11,7 @@ use crate::cell::{Cell, ExponentialCell, Taken, TakenHistogram, fingerprint};
 use crate::instrument::Aggregation;
 use crate::number::{Measure, NumberKind};
 use crate::series::{Series, SeriesList};
-use crate::snapshot::{Data, ExponentialHistograms, Histograms};
+use crate::snapshot::{Data, Exemplars, ExponentialHistograms, Histograms};
 use crate::{Attributes, Number};
 
 /// How many removed series are remembered for readers that do not collect.
@@ -21,6 +21,7 @@ const MOST_ENDED: usize = 10_000;
 pub(crate) struct Reading {
     pub(crate) series: SeriesList,
     pub(crate) data: Data,
+    pub(crate) exemplars: Exemplars,
     pub(crate) ended: Vec<Ended>,
 }
 
@@ -55,6 +56,11 @@ impl Listed {
             active: Duration::MAX,
             fingerprint: 0,
         }
+    }
+
+    /// When the series began, in nanoseconds since the Unix epoch.
+    pub(super) fn start(&self) -> u64 {
+        self.series.start_nanos()
     }
 
     /// Whether the entry is still this series.
@@ -154,6 +160,7 @@ impl Recorded {
         Reading {
             series: Arc::clone(&listing.series),
             data,
+            exemplars: self.exemplars(&listing.listed),
             ended: listing.ended.iter().cloned().collect(),
         }
     }

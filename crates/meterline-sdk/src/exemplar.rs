@@ -1,0 +1,86 @@
+//! Which measurements become exemplars (OpenTelemetry metrics SDK, "Exemplar"): a filter lets them
+//! through, and a reservoir per series keeps some.
+
+mod reservoir;
+
+pub(crate) use reservoir::{Capacity, Reservoir};
+
+use opentelemetry::trace::{SpanContext, TraceContextExt};
+use opentelemetry::{Context, KeyValue, SpanId, TraceId};
+
+use crate::Attributes;
+
+/// Which measurements may be kept as exemplars.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExemplarFilter {
+    /// None.
+    Off,
+    /// Those made while the current span of the OpenTelemetry context is sampled, so that there is a
+    /// trace to look at.
+    #[default]
+    TraceBased,
+    /// All.
+    Always,
+}
+
+/// The span a measurement was made in.
+pub(crate) type Span = (TraceId, SpanId);
+
+/// A measurement that a filter let through, and its span, if there is one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admitted(pub(crate) Option<Span>);
+
+impl ExemplarFilter {
+    /// Whether a measurement made now, on this thread, may be kept.
+    #[inline]
+    pub(crate) fn admits(self) -> Option<Admitted> {
+        match self {
+            Self::Off => None,
+            Self::TraceBased => {
+                current_span(SpanContext::is_sampled).map(|span| Admitted(Some(span)))
+            }
+            Self::Always => Some(Admitted(current_span(|_| true))),
+        }
+    }
+}
+
+/// Has a destructor, so that a thread that ends says so.
+struct Present;
+
+impl Drop for Present {
+    fn drop(&mut self) {}
+}
+
+thread_local! {
+    /// There as long as the context can be asked for: a thread drops its locals beginning with the
+    /// latest, and this one touches the context first. To ask for it later would panic.
+    static CONTEXT: Present = {
+        Context::map_current(|_| ());
+        Present
+    };
+}
+
+#[inline]
+fn current_span(wanted: impl Fn(&SpanContext) -> bool) -> Option<Span> {
+    let of = |context: &Context| {
+        if !context.has_active_span() {
+            return None;
+        }
+        let span = context.span();
+        let span = span.span_context();
+        (span.is_valid() && wanted(span)).then(|| (span.trace_id(), span.span_id()))
+    };
+    let found = CONTEXT.try_with(|_| Context::map_current(of));
+    found.ok().flatten()
+}
+
+/// What was given that a series does not have.
+pub(crate) fn left_out(given: &[KeyValue], kept: &Attributes) -> Box<[KeyValue]> {
+    let is_kept = |given: &KeyValue| kept.iter().any(|kept| kept.key == given.key);
+    if given.iter().all(is_kept) {
+        return Box::default();
+    }
+    let left_out = given.iter().filter(|given| !is_kept(given)).cloned();
+    let left_out: Vec<KeyValue> = left_out.collect();
+    Attributes::new(&left_out).to_vec().into()
+}
