@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use axum::Router;
 use meterline_exposition::{TranslationOptions, TranslationStrategy, Translator};
 use meterline_http::{Convention, HttpMetricsLayer};
-use meterline_sdk::{InvalidView, MeterProvider, MeterProviderBuilder, Resource};
+use meterline_sdk::{ExemplarFilter, InvalidView, MeterProvider, MeterProviderBuilder, Resource};
 use opentelemetry::metrics::{Meter, MeterProvider as _, NoopMeterProvider};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use parking_lot::Mutex;
@@ -17,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 use crate::bearer::{BearerCheck, BearerRefusal};
 use crate::config::unavailable::is_unavailable;
 use crate::config::{
-    self, Auth, ListenAddr, MetricsConfig, TelemetryConfig, Translation, ViewConfig, otel,
+    self, Auth, Exemplars, ListenAddr, MetricsConfig, TelemetryConfig, Translation, ViewConfig,
+    otel,
 };
 use crate::routes::routes;
 use crate::runtime;
@@ -357,7 +358,8 @@ impl Recording {
         let metrics = &config.metrics;
         let provider = MeterProvider::builder()
             .with_resource(resource(config))
-            .with_cardinality_limit(metrics.cardinality_limit);
+            .with_cardinality_limit(metrics.cardinality_limit)
+            .with_exemplars(exemplar_filter(metrics.exemplars));
         let provider = with_views(provider, &metrics.views)?.build();
         let http_layer = http_layer(metrics, &provider)?;
         let scope = InstrumentationScope::builder(SCOPE).with_version(env!("CARGO_PKG_VERSION"));
@@ -388,6 +390,14 @@ impl Recording {
             scraper,
             http_layer,
         })
+    }
+}
+
+fn exemplar_filter(exemplars: Exemplars) -> ExemplarFilter {
+    match exemplars {
+        Exemplars::Off => ExemplarFilter::Off,
+        Exemplars::TraceBased => ExemplarFilter::TraceBased,
+        Exemplars::Always => ExemplarFilter::Always,
     }
 }
 

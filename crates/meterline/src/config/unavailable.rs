@@ -8,9 +8,8 @@ use super::TelemetryConfig;
 
 /// Dotted keys below `telemetry` that have to stay at their default; one that ends with a dot is a
 /// whole section.
-pub const UNAVAILABLE: [&str; 5] = [
+pub const UNAVAILABLE: [&str; 4] = [
     "metrics.series_ttl",
-    "metrics.exemplars",
     "metrics.created_timestamps",
     "otlp.",
     "traces.enabled",
@@ -29,9 +28,7 @@ pub fn is_unavailable(key: &str, value: &Value, default: Option<&Value>) -> bool
     let listed = UNAVAILABLE
         .iter()
         .any(|known| *known == key || (known.ends_with('.') && key.starts_with(known)));
-    // No exemplars is what there is, so asking for none is fine.
-    let harmless = key == "metrics.exemplars" && value == "off";
-    listed && !harmless && default != Some(value)
+    listed && default != Some(value)
 }
 
 impl TelemetryConfig {
@@ -62,7 +59,7 @@ fn first_unavailable(path: &str, value: &Value, default: &Value) -> Option<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Auth, Exemplars, Format};
+    use crate::config::{Auth, Format};
 
     fn changed(change: impl FnOnce(&mut TelemetryConfig)) -> Option<String> {
         let mut config = TelemetryConfig::default();
@@ -73,10 +70,6 @@ mod tests {
     #[test]
     fn the_defaults_and_what_exists_are_available() {
         assert_eq!(changed(|_| {}), None);
-        assert_eq!(
-            changed(|config| config.metrics.exemplars = Exemplars::Off),
-            None
-        );
         assert_eq!(
             changed(|config| config.metrics.formats = vec![Format::Text]),
             None
@@ -96,10 +89,6 @@ mod tests {
             (
                 "metrics.formats",
                 changed(|config| config.metrics.formats = vec![Format::Protobuf]),
-            ),
-            (
-                "metrics.exemplars",
-                changed(|config| config.metrics.exemplars = Exemplars::Always),
             ),
             (
                 "metrics.series_ttl",

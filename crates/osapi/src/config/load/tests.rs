@@ -137,7 +137,6 @@ fn unavailable() -> Vec<(&'static str, &'static str)> {
         ("queue.nats.replicas", "3"),
         ("queue.nats.tls", "{cert: /c, key: /k}"),
         ("telemetry.metrics.series_ttl", "1h"),
-        ("telemetry.metrics.exemplars", "always"),
         ("telemetry.metrics.created_timestamps", "true"),
         ("telemetry.otlp.endpoint", "http://localhost:4318"),
         ("telemetry.otlp.protocol", "grpc"),
