@@ -10,7 +10,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::data::{
-    AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics,
+    AggregatedMetrics, ExponentialBucket, MetricData, ResourceMetrics, ScopeMetrics,
 };
 use opentelemetry_sdk::metrics::reader::MetricReader;
 use opentelemetry_sdk::metrics::{InstrumentKind, ManualReader, Pipeline, Temporality};
@@ -29,6 +29,29 @@ enum Point {
         sum: Box<Point>,
         min_max: Option<[Box<Point>; 2]>,
     },
+    Exponential {
+        scale: i8,
+        zeros: u64,
+        positive: Buckets,
+        negative: Buckets,
+        sum: Box<Point>,
+        min_max: Option<[Box<Point>; 2]>,
+    },
+}
+
+/// Counts by bucket, those that are not zero.
+type Buckets = BTreeMap<i32, u64>;
+
+fn buckets(offset: i32, counts: impl Iterator<Item = u64>) -> Buckets {
+    (offset..)
+        .zip(counts)
+        .filter(|(_, count)| *count > 0)
+        .collect()
+}
+
+/// The smallest and the largest value, where there is any.
+fn extremes<T: Into<Point>>(min_max: Option<(T, T)>) -> Option<[Box<Point>; 2]> {
+    min_max.map(|(min, max)| [Box::new(min.into()), Box::new(max.into())])
 }
 
 impl Points {
@@ -46,9 +69,24 @@ impl Points {
                         bounds: histograms.bounds().to_vec(),
                         counts: point.counts.to_vec(),
                         sum: Box::new(point.sum.into()),
-                        min_max: point
-                            .min_max
-                            .map(|(min, max)| [Box::new(min.into()), Box::new(max.into())]),
+                        min_max: extremes(point.min_max),
+                    })
+                    .collect(),
+                Data::ExponentialHistogram(histograms) => histograms
+                    .iter()
+                    .map(|point| Point::Exponential {
+                        scale: point.scale,
+                        zeros: point.zero_count,
+                        positive: buckets(
+                            point.positive.offset,
+                            point.positive.counts.iter().copied(),
+                        ),
+                        negative: buckets(
+                            point.negative.offset,
+                            point.negative.counts.iter().copied(),
+                        ),
+                        sum: Box::new(point.sum.into()),
+                        min_max: extremes(point.min_max),
                     })
                     .collect(),
                 other => panic!("a kind of data this test doesn't know: {other:?}"),
@@ -107,15 +145,26 @@ impl Points {
                             _ => point.bucket_counts().collect(),
                         },
                         sum: Box::new(point.sum().into()),
-                        min_max: (point.count() > 0)
-                            .then_some(min_max)
-                            .flatten()
-                            .map(|(min, max)| [Box::new(min.into()), Box::new(max.into())]),
+                        min_max: extremes(min_max.filter(|_| point.count() > 0)),
                     };
                     self.add(name, point.attributes(), value);
                 }
             }
-            MetricData::ExponentialHistogram(_) => panic!("{name}: not asked for"),
+            MetricData::ExponentialHistogram(histogram) => {
+                for point in histogram.data_points() {
+                    let of = |side: &ExponentialBucket| buckets(side.offset(), side.counts());
+                    let min_max = point.min().zip(point.max());
+                    let value = Point::Exponential {
+                        scale: point.scale(),
+                        zeros: point.zero_count(),
+                        positive: of(point.positive_bucket()),
+                        negative: of(point.negative_bucket()),
+                        sum: Box::new(point.sum().into()),
+                        min_max: extremes(min_max.filter(|_| point.count() > 0)),
+                    };
+                    self.add(name, point.attributes(), value);
+                }
+            }
         }
     }
 
@@ -193,6 +242,24 @@ fn is_same(ours: &Point, official: &Point) -> bool {
                 min_max: m,
             },
         ) => bounds == b && counts == c && is_same(sum, s) && min_max == m,
+        (
+            Point::Exponential {
+                scale,
+                zeros,
+                positive,
+                negative,
+                sum,
+                min_max,
+            },
+            Point::Exponential {
+                scale: b,
+                zeros: z,
+                positive: p,
+                negative: n,
+                sum: s,
+                min_max: m,
+            },
+        ) => (scale, zeros, positive, negative) == (b, z, p, n) && is_same(sum, s) && min_max == m,
         (a, b) => a == b,
     }
 }

@@ -2,6 +2,7 @@
 //! integers, counts, buckets, smallest and largest, and within 1e-9 for float sums.
 
 mod points;
+mod views;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{
