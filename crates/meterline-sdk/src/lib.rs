@@ -33,7 +33,7 @@ pub use diagnostics::Stats;
 pub use exemplar::ExemplarFilter;
 pub use number::Number;
 pub use provider::{MeterProvider, MeterProviderBuilder, WeakMeterProvider};
-pub use reader::{Reader, ReaderOptions, TemporalityPreference};
+pub use reader::{HistogramPreference, Reader, ReaderOptions, TemporalityPreference};
 pub use resource::Resource;
 pub use series::{Series, SeriesList};
 pub use snapshot::{

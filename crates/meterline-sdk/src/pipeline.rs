@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,9 +15,10 @@ use crate::exemplar::ExemplarFilter;
 use crate::handles::Observer;
 use crate::number::Measure;
 use crate::observed::Observed;
+use crate::reader::HistogramPreference;
 use crate::recorded::{Ended, Occasion, Reading, Recorded};
 use crate::scope::{Scope, Stream};
-use crate::snapshot::{Metric, Snapshot, Temporality};
+use crate::snapshot::{Data, Metric, Snapshot, Temporality};
 use crate::view::Plan;
 use crate::{Attributes, Resource, View};
 
@@ -26,6 +28,8 @@ pub(crate) struct Pipeline {
     series_ttl: Option<Duration>,
     views: Box<[View]>,
     exemplars: ExemplarFilter,
+    /// Whether a reader asked for exponential buckets.
+    exponential_wanted: AtomicBool,
     /// When this was made: where its clock begins.
     epoch: Instant,
     readers: Mutex<Vec<Weak<Mutex<Progress>>>>,
@@ -51,6 +55,8 @@ pub(crate) struct Collected {
     pub(crate) metric: Metric,
     /// Series that were removed, as far as not all readers have heard of it.
     pub(crate) ended: Vec<Ended>,
+    /// Whether readers choose which kind of histogram they see.
+    by_reader: bool,
 }
 
 /// How far a reader is, on the pipeline's clock.
@@ -89,6 +95,7 @@ impl Pipeline {
             series_ttl: options.series_ttl,
             views: options.views.into(),
             exemplars: options.exemplars,
+            exponential_wanted: AtomicBool::new(false),
             epoch: Instant::now(),
             readers: Mutex::default(),
             scopes: Mutex::default(),
@@ -119,7 +126,11 @@ impl Pipeline {
 
     pub(crate) fn recorded(&self, plan: Plan) -> Recorded {
         let diagnostics = Arc::clone(&self.diagnostics);
-        Recorded::new(plan, self.cardinality_limit, self.exemplars, diagnostics)
+        let recorded = Recorded::new(plan, self.cardinality_limit, self.exemplars, diagnostics);
+        if self.exponential_wanted.load(SeqCst) {
+            recorded.want_exponential();
+        }
+        recorded
     }
 
     pub(crate) fn observed(&self, plan: Plan) -> Observed {
@@ -184,6 +195,19 @@ impl Pipeline {
         }
     }
 
+    /// Has histograms record in exponential buckets too, where readers choose.
+    pub(crate) fn want_exponential(&self) {
+        // First, for the instruments that are created meanwhile.
+        self.exponential_wanted.store(true, SeqCst);
+        for scope in self.scopes.lock().iter() {
+            for stream in scope.streams.lock().iter() {
+                if let Stream::Recorded(recorded) = stream {
+                    recorded.want_exponential();
+                }
+            }
+        }
+    }
+
     /// Makes the series of synchronous instruments with this name exist.
     pub(crate) fn declare(&self, scope: &str, instrument: &str, attributes: &[KeyValue]) -> bool {
         let mut declared = false;
@@ -242,7 +266,10 @@ impl Pipeline {
 impl Collection {
     /// What it is to those who only want to know what there is now.
     pub(crate) fn into_snapshot(self) -> Snapshot {
-        self.map(|collected| Some(collected.metric).filter(|metric| !metric.series.is_empty()))
+        self.map(|collected| {
+            let metric = collected.seen_as(HistogramPreference::default()).metric;
+            Some(metric).filter(|metric| !metric.series.is_empty())
+        })
     }
 
     /// A snapshot of what becomes of each metric.
@@ -252,6 +279,27 @@ impl Collection {
             resource: self.resource,
             metrics: self.metrics.into_iter().filter_map(report).collect(),
         }
+    }
+}
+
+impl Collected {
+    /// As a reader with this preference sees it.
+    pub(crate) fn seen_as(mut self, preference: HistogramPreference) -> Self {
+        if self.by_reader {
+            let choose = |data: &mut Data| {
+                let both = std::mem::replace(data, Data::Gauge(Vec::new()));
+                *data = preference.choose(both);
+            };
+            choose(&mut self.metric.data);
+            self.ended
+                .iter_mut()
+                .for_each(|ended| choose(&mut ended.data));
+            // One that was removed before exponential buckets were recorded has none.
+            let kind = std::mem::discriminant(&self.metric.data);
+            self.ended
+                .retain(|ended| std::mem::discriminant(&ended.data) == kind);
+        }
+        self
     }
 }
 
@@ -273,7 +321,11 @@ fn collect_scope(scope: &Scope, began: SystemTime, occasion: Occasion) -> Vec<Co
             temporality: Temporality::Cumulative,
             exemplars,
         };
-        Collected { metric, ended }
+        Collected {
+            metric,
+            ended,
+            by_reader: stream.plan().by_reader,
+        }
     };
     streams.iter().map(collect).collect()
 }

@@ -45,6 +45,34 @@ pub struct Reader {
 pub struct ReaderOptions {
     /// Which values count from the reader's previous collection.
     pub temporality: TemporalityPreference,
+    /// Which kind of histogram it sees where no view says.
+    pub histograms: HistogramPreference,
+}
+
+/// What histogram instruments are to a reader unless a view says so (OpenTelemetry OTLP metrics
+/// exporter, "Additional Configuration", default histogram aggregation).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HistogramPreference {
+    /// Histograms with explicit buckets.
+    #[default]
+    Explicit,
+    /// Histograms with exponential buckets, with the defaults of
+    /// [`ExponentialOptions`](crate::ExponentialOptions). From the first reader that prefers them
+    /// on, each recording counts in both kinds of buckets. Series that were there before count in
+    /// exponential ones only from then on: make readers before instruments.
+    Exponential,
+}
+
+impl HistogramPreference {
+    pub(crate) fn choose(self, data: Data) -> Data {
+        match (data, self) {
+            (Data::Both(explicit, _), Self::Explicit) => Data::Histogram(explicit),
+            (Data::Both(_, exponential), Self::Exponential) => {
+                Data::ExponentialHistogram(exponential)
+            }
+            (other, _) => other,
+        }
+    }
 }
 
 /// Which values are deltas, by kind of instrument (OpenTelemetry OTLP metrics exporter, "Additional
@@ -73,6 +101,9 @@ struct Seen {
 
 impl Reader {
     pub(crate) fn new(pipeline: Arc<Pipeline>, options: ReaderOptions) -> Self {
+        if options.histograms == HistogramPreference::Exponential {
+            pipeline.want_exponential();
+        }
         Self {
             progress: pipeline.add_reader(),
             pipeline,
@@ -97,7 +128,8 @@ impl Reader {
         let since = seen.time.replace(collection.time);
         let since = since.unwrap_or(SystemTime::UNIX_EPOCH);
         let mut last = std::mem::take(&mut seen.metrics);
-        let snapshot = collection.map(|Collected { metric, ended }| {
+        let snapshot = collection.map(|collected| {
+            let Collected { metric, ended, .. } = collected.seen_as(self.options.histograms);
             if !self.options.temporality.is_delta(&metric) {
                 return Some(metric).filter(|metric| !metric.series.is_empty());
             }

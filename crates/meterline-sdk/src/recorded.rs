@@ -2,7 +2,7 @@
 //!
 //! `entry` is what is recorded into, `find` how it is found or created up to the cardinality limit,
 //! `read` how all series are listed in order and read, `lifetime` how they end, `exemplars` which
-//! measurements are kept as examples.
+//! measurements are kept as examples, `second` the aggregation that only some readers ask for.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -26,6 +26,7 @@ mod exemplars;
 mod find;
 mod lifetime;
 mod read;
+mod second;
 
 pub(crate) use entry::Entry;
 pub(crate) use lifetime::{Ended, Occasion};

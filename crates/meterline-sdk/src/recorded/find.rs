@@ -9,6 +9,7 @@ use hashbrown::HashTable;
 use opentelemetry::KeyValue;
 use parking_lot::RwLock;
 
+use super::second::add_exponential;
 use super::{Entry, Recorded};
 use crate::attributes::{self, Attributes};
 use crate::cell::{Cell, ExponentialCell, HistogramCell, SumCell};
@@ -137,7 +138,12 @@ impl Recorded {
         let start = unix_nanos(SystemTime::now());
         let entry = Arc::new(Entry::new(attributes, cell, start));
         self.shown.fetch_add(1, Relaxed);
-        self.changes.lock().woken.push(Arc::clone(&entry));
+        let mut changes = self.changes.lock();
+        if changes.second {
+            add_exponential::<M>(&entry);
+        }
+        changes.woken.push(Arc::clone(&entry));
+        drop(changes);
         entry
     }
 

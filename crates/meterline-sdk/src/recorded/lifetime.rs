@@ -36,6 +36,8 @@ pub(super) struct Changes {
     pub(super) dormant: Vec<Arc<Entry>>,
     /// Whether what is listed ended.
     pub(super) ended: bool,
+    /// Whether new entries record in exponential buckets too, because a reader wants those.
+    pub(super) second: bool,
 }
 
 /// A series that was removed, with what it held at the end: one point.

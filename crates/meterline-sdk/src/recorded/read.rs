@@ -30,6 +30,8 @@ pub(crate) struct Reading {
 pub(super) struct Listing {
     /// In the order of their attributes.
     pub(super) listed: Vec<Listed>,
+    /// Whether all of them record in exponential buckets too, because a reader wants those.
+    pub(super) second: bool,
     /// The same series for snapshots.
     series: SeriesList,
     /// Those removed that not all readers have heard of, the latest last.
@@ -149,7 +151,7 @@ impl Recorded {
                 }
             }
         }
-        let data = self.read::<M>(&listing.listed);
+        let data = self.read::<M>(listing);
         if occasion.ttl.is_some() {
             for (listed, fingerprint) in listing.listed.iter_mut().zip(fingerprints(&data)) {
                 if listed.active == occasion.now {
@@ -165,16 +167,19 @@ impl Recorded {
         }
     }
 
-    fn read<M: Measure>(&self, listed: &[Listed]) -> Data {
+    fn read<M: Measure>(&self, listing: &Listing) -> Data {
+        let listed = &listing.listed;
         match &self.instrument().aggregation {
             Aggregation::Sum { monotonic } => Data::Sum {
                 monotonic: *monotonic,
                 values: listed.iter().map(single::<M>).collect(),
             },
             Aggregation::LastValue => Data::Gauge(listed.iter().map(single::<M>).collect()),
-            Aggregation::Histogram { bounds } => Data::Histogram(explicit::<M>(bounds, listed)),
+            Aggregation::Histogram { bounds } if !listing.second => {
+                Data::Histogram(explicit::<M>(bounds, listed))
+            }
             Aggregation::Exponential(_) => Data::ExponentialHistogram(exponential::<M>(listed)),
-            Aggregation::Both { bounds, .. } => {
+            Aggregation::Histogram { bounds } | Aggregation::Both { bounds, .. } => {
                 Data::Both(explicit::<M>(bounds, listed), exponential::<M>(listed))
             }
         }
@@ -204,10 +209,8 @@ impl Recorded {
                     exponential: cell, ..
                 },
                 Taken::Histogram(taken, more),
-            ) => match (&self.instrument().aggregation, cell.get(), more) {
-                (Aggregation::Both { .. }, Some(cell), Some(more)) => {
-                    Data::Both(explicit(taken), exponential(cell, more))
-                }
+            ) => match (cell.get(), more) {
+                (Some(cell), Some(more)) => Data::Both(explicit(taken), exponential(cell, more)),
                 _ => Data::Histogram(explicit(taken)),
             },
             (_, Taken::Sum(total)) => Data::Sum {

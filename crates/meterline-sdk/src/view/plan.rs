@@ -16,6 +16,8 @@ pub(crate) struct Plan {
     pub(crate) instrument: Instrument,
     pub(crate) filter: Option<Arc<Filter>>,
     pub(crate) cardinality_limit: Option<usize>,
+    /// Whether it is a histogram of which kind nobody said, so that readers choose.
+    pub(crate) by_reader: bool,
     /// The view it comes from, by its position; none for the default stream.
     view: Option<usize>,
 }
@@ -27,6 +29,7 @@ pub(crate) fn plans(
     instrument: &Instrument,
 ) -> Vec<Plan> {
     let mut plans = Vec::new();
+    let is_histogram = instrument.descriptor.kind == InstrumentKind::Histogram;
     let mut selected = false;
     let selects = |view: &View| view.selection.selects(&instrument.descriptor, scope);
     for (position, view) in views.iter().enumerate().filter(|(_, view)| selects(view)) {
@@ -49,6 +52,7 @@ pub(crate) fn plans(
             instrument: view.show(instrument, aggregation),
             filter: view.filter.clone(),
             cardinality_limit: view.cardinality_limit,
+            by_reader: is_histogram && !view.chooses_histogram(),
             view: Some(position),
         });
     }
@@ -57,6 +61,7 @@ pub(crate) fn plans(
             instrument: instrument.clone(),
             filter: None,
             cardinality_limit: None,
+            by_reader: is_histogram,
             view: None,
         });
     }
@@ -91,6 +96,11 @@ impl View {
             number: instrument.number,
             aggregation,
         }
+    }
+
+    /// Whether it says which kind of histogram a histogram is.
+    fn chooses_histogram(&self) -> bool {
+        self.aggregation.is_some() || self.boundaries.is_some()
     }
 
     /// How this view aggregates an instrument; none if it cannot.
