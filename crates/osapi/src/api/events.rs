@@ -23,7 +23,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
     tag = "jobs",
     params(JobPath),
     responses(
-        (status = 200, description = "The job now and after each change", content_type = "text/event-stream", body = String),
+        (status = 200, description = "The job now and after each change", content_type = "text/event-stream", body = serde_json::Value),
         (status = 404, description = "There is no such job", content_type = "application/problem+json", body = Problem),
     )
 )]

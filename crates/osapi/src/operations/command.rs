@@ -55,7 +55,7 @@ pub(super) struct Input {
     #[serde(default)]
     args: Vec<String>,
     /// A duration with its unit, 24h at most.
-    #[schema(value_type = String, pattern = "^[1-9][0-9]{0,3}(ms|s)$", example = "30s")]
+    #[schema(value_type = String, example = "30s")]
     #[serde(default = "default_timeout", deserialize_with = "timeout")]
     timeout: Duration,
 }

@@ -18,7 +18,12 @@ where
     T: TryFrom<u64>,
 {
     let given = Value::deserialize(from)?;
-    let number = given.as_u64().filter(|n| (MIN..=MAX).contains(n));
+    // 3.0 is whole as well, says JSON Schema; beyond 2^53 a float could mean several.
+    let exact = |n: &f64| n.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(n);
+    let number = given
+        .as_u64()
+        .or_else(|| given.as_f64().filter(exact).map(|n| n as u64))
+        .filter(|n| (MIN..=MAX).contains(n));
     number
         .and_then(|number| T::try_from(number).ok())
         .ok_or_else(|| D::Error::custom(format!("expected a whole number from {MIN} to {MAX}")))

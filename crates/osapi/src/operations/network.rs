@@ -27,11 +27,7 @@ pub(super) struct Ping;
 #[serde(deny_unknown_fields)]
 pub(super) struct PingInput {
     /// A host name or an address.
-    #[schema(
-        min_length = 1,
-        max_length = 253,
-        pattern = r"^[A-Za-z0-9]{1,63}(\.[A-Za-z0-9]{1,63})*$"
-    )]
+    #[schema(min_length = 1, max_length = 253)]
     address: String,
     /// How many packets are sent.
     #[schema(minimum = 1, maximum = 10)]
@@ -177,11 +173,7 @@ pub(super) struct Dns;
 #[serde(deny_unknown_fields)]
 pub(super) struct DnsInput {
     /// A host name; for PTR, or an address.
-    #[schema(
-        min_length = 1,
-        max_length = 253,
-        pattern = r"^[A-Za-z][A-Za-z0-9]{0,62}(\.[A-Za-z0-9]{1,63})*$"
-    )]
+    #[schema(min_length = 1, max_length = 253)]
     name: String,
     /// The type of record: A, AAAA, CAA, CNAME, MX, NS, PTR, SOA, SRV or TXT.
     #[schema(pattern = "^(A|AAAA|CAA|CNAME|MX|NS|PTR|SOA|SRV|TXT)$")]

@@ -404,3 +404,18 @@ async fn dns_answers_or_says_that_there_is_nothing() {
         Failure::permanent("no-such-host.invalid does not exist")
     );
 }
+
+#[test]
+fn whole_numbers_may_be_written_as_json_schema_lets_them() {
+    let registry = Registry::builtin(Vec::new());
+    let sleep = |attempts: &str| {
+        let data = format!(r#"{{"seconds": 0, "fail_attempts": {attempts}}}"#);
+        registry.check("sleep", &serde_json::from_str(&data).unwrap())
+    };
+    for whole in ["0", "3", "3.0", "4294967295.0"] {
+        assert!(sleep(whole).is_ok(), "{whole}");
+    }
+    for other in ["3.5", "-1.0", "4294967296.0", "1e300", "\"3\"", "true"] {
+        assert!(sleep(other).is_err(), "{other}");
+    }
+}

@@ -49,7 +49,7 @@ struct Feed {
     get,
     path = "/live",
     tag = "page",
-    responses((status = 200, description = "How everything is, every two seconds", content_type = "text/event-stream", body = String))
+    responses((status = 200, description = "How everything is, every two seconds", content_type = "text/event-stream", body = serde_json::Value))
 )]
 pub(in super::super) async fn follow(State(state): State<ApiState>) -> Result<Response, Problem> {
     let room = state.stream()?;
