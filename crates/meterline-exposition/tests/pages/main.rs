@@ -1,9 +1,11 @@
 //! Whole pages: against golden files, and against parsers we did not write.
 
+mod agreement;
 mod build;
 mod golden;
 mod hostile;
 mod json;
+mod round_trip;
 mod scenarios;
 mod with_prometheus;
 mod with_promtool;

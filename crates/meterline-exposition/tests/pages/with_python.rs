@@ -16,10 +16,10 @@ use crate::build::{metric, snapshot, text_page};
 use crate::hostile::{any_number, any_options, any_text, hostile_snapshot};
 use crate::scenarios;
 
-type Labels = BTreeMap<String, String>;
-type Samples = BTreeMap<(String, Labels), u64>;
+pub(crate) type Labels = BTreeMap<String, String>;
+pub(crate) type Samples = BTreeMap<(String, Labels), u64>;
 
-fn config(cases: u32) -> Config {
+pub(crate) fn config(cases: u32) -> Config {
     Config {
         cases,
         failure_persistence: None,
@@ -28,7 +28,7 @@ fn config(cases: u32) -> Config {
 }
 
 /// Values that are equal on a page: all NaNs are one.
-fn bits(value: f64) -> u64 {
+pub(crate) fn bits(value: f64) -> u64 {
     if value.is_nan() {
         f64::NAN.to_bits()
     } else {
@@ -87,7 +87,7 @@ fn labels_of(sample: &Value) -> Labels {
 }
 
 /// What the families say the page should hold, and of how many points.
-fn expected(families: &Families<'_>) -> (Samples, u64) {
+pub(crate) fn expected(families: &Families<'_>) -> (Samples, u64) {
     let mut samples = Samples::new();
     let mut points = 0;
     let mut add = |name: String, labels: Labels, value: f64| {
