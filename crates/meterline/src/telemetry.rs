@@ -169,6 +169,20 @@ impl Telemetry {
         }
     }
 
+    /// Has a series exist at zero before anything is recorded, so that `rate()` sees its first
+    /// increment: see [`MeterProvider::declare`]. Whether there is one now; never with metrics off.
+    pub fn declare(&self, scope: &str, instrument: &str, attributes: &[KeyValue]) -> bool {
+        self.provider()
+            .is_some_and(|provider| provider.declare(scope, instrument, attributes))
+    }
+
+    /// Ends a series because what it describes is gone: see [`MeterProvider::remove`]. Whether there
+    /// was one.
+    pub fn remove(&self, scope: &str, instrument: &str, attributes: &[KeyValue]) -> bool {
+        self.provider()
+            .is_some_and(|provider| provider.remove(scope, instrument, attributes))
+    }
+
     /// The layer that measures HTTP requests. Add it outside the routes it shall see, and before
     /// [`routes`](Self::routes) are merged in: scrapes are not measured.
     #[must_use]
@@ -359,7 +373,8 @@ impl Recording {
         let provider = MeterProvider::builder()
             .with_resource(resource(config))
             .with_cardinality_limit(metrics.cardinality_limit)
-            .with_exemplars(exemplar_filter(metrics.exemplars));
+            .with_exemplars(exemplar_filter(metrics.exemplars))
+            .with_series_ttl(metrics.series_ttl);
         let provider = with_views(provider, &metrics.views)?.build();
         let http_layer = http_layer(metrics, &provider)?;
         let scope = InstrumentationScope::builder(SCOPE).with_version(env!("CARGO_PKG_VERSION"));

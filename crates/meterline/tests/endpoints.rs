@@ -413,3 +413,28 @@ async fn configured_views_are_on_the_page_and_impossible_ones_stop_the_start() {
         .to_string();
     assert!(error.starts_with("metrics.views, number 2: "), "{error}");
 }
+
+#[tokio::test]
+async fn series_are_declared_removed_and_forgotten() {
+    let telemetry = with(|metrics| metrics.series_ttl = Some(Duration::from_millis(1)));
+    let addr = serve(&telemetry).await;
+    let sold = telemetry.meter("shop").u64_counter("sold").build();
+    let of = |shop: &'static str| [KeyValue::new("shop", shop)];
+    assert!(telemetry.declare("shop", "sold", &of("a")));
+    let (_, page) = fetch(addr, "/metrics").await;
+    assert_eq!(value(&page, "sold_total{"), 0.0);
+
+    sold.add(2, &of("a"));
+    assert!(telemetry.remove("shop", "sold", &of("a")));
+    sold.add(3, &of("a"));
+    let (_, page) = fetch(addr, "/metrics").await;
+    assert_eq!(value(&page, "sold_total{"), 3.0);
+
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    while fetch(addr, "/metrics").await.1.contains("sold_total{") {
+        assert!(std::time::Instant::now() < deadline, "it stays");
+    }
+
+    let off = with(|metrics| metrics.enabled = Some(false));
+    assert!(!off.declare("shop", "sold", &of("a")) && !off.remove("shop", "sold", &of("a")));
+}

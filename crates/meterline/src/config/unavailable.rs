@@ -8,8 +8,7 @@ use super::TelemetryConfig;
 
 /// Dotted keys below `telemetry` that have to stay at their default; one that ends with a dot is a
 /// whole section.
-pub const UNAVAILABLE: [&str; 4] = [
-    "metrics.series_ttl",
+pub const UNAVAILABLE: [&str; 3] = [
     "metrics.created_timestamps",
     "otlp.",
     "traces.enabled",
@@ -71,6 +70,12 @@ mod tests {
     fn the_defaults_and_what_exists_are_available() {
         assert_eq!(changed(|_| {}), None);
         assert_eq!(
+            changed(|config| {
+                config.metrics.series_ttl = Some(std::time::Duration::from_secs(3600));
+            }),
+            None
+        );
+        assert_eq!(
             changed(|config| config.metrics.formats = vec![Format::Text]),
             None
         );
@@ -84,15 +89,10 @@ mod tests {
     #[test]
     fn what_is_not_there_yet_is_named() {
         let endpoint = Some("http://localhost:4318".to_owned());
-        let second = std::time::Duration::from_secs(1);
         for (key, found) in [
             (
                 "metrics.formats",
                 changed(|config| config.metrics.formats = vec![Format::Protobuf]),
-            ),
-            (
-                "metrics.series_ttl",
-                changed(|config| config.metrics.series_ttl = Some(second)),
             ),
             (
                 "metrics.created_timestamps",

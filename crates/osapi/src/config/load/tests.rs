@@ -101,6 +101,7 @@ fn every_key() -> Vec<(&'static str, &'static str, Value)> {
             "[0.1, 2]",
             json!([0.1, 2.0]),
         ),
+        ("telemetry.metrics.series_ttl", "2h", json!("2h")),
         (
             "telemetry.metrics.http.exclude",
             "[/health]",
@@ -136,7 +137,6 @@ fn unavailable() -> Vec<(&'static str, &'static str)> {
         ("queue.nats.prefix", "x"),
         ("queue.nats.replicas", "3"),
         ("queue.nats.tls", "{cert: /c, key: /k}"),
-        ("telemetry.metrics.series_ttl", "1h"),
         ("telemetry.metrics.created_timestamps", "true"),
         ("telemetry.otlp.endpoint", "http://localhost:4318"),
         ("telemetry.otlp.protocol", "grpc"),
