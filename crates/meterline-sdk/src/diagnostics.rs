@@ -12,6 +12,7 @@ pub(crate) struct Diagnostics {
     non_finite: Problem,
     negative: Problem,
     callback_panics: Problem,
+    late_callbacks: Problem,
     overflowed: Problem,
 }
 
@@ -29,6 +30,9 @@ pub struct Stats {
     pub negative: u64,
     /// Callbacks of observable instruments that panicked.
     pub callback_panics: u64,
+    /// Callbacks of observable instruments that a collection went on without, because they took too
+    /// long or still ran.
+    pub late_callbacks: u64,
 }
 
 #[derive(Debug, Default)]
@@ -93,6 +97,16 @@ impl Diagnostics {
     }
 
     #[cold]
+    pub(crate) fn callback_late(&self, instrument: &Instrument) {
+        if self.late_callbacks.count() {
+            tracing::error!(
+                name = &*instrument.descriptor.name,
+                "a callback takes too long: left out until it returns; further ones are only counted"
+            );
+        }
+    }
+
+    #[cold]
     pub(crate) fn overflowed(&self, instrument: &Instrument) {
         if self.overflowed.count() {
             tracing::warn!(
@@ -111,6 +125,7 @@ impl Diagnostics {
             non_finite: count(&self.non_finite),
             negative: count(&self.negative),
             callback_panics: count(&self.callback_panics),
+            late_callbacks: count(&self.late_callbacks),
         }
     }
 }

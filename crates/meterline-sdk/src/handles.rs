@@ -122,13 +122,17 @@ impl<M: Measure> BoundSyncInstrument<M> for Silent {
     fn measure(&self, _: M) {}
 }
 
-/// What a callback observes with: the streams of its instrument.
-pub(crate) struct Observer<'a>(pub(crate) &'a [Arc<Observed>]);
+/// What a callback observes with: the streams of its instrument, and the number of the collection it
+/// was started for.
+pub(crate) struct Observer<'a> {
+    pub(crate) observed: &'a [Arc<Observed>],
+    pub(crate) number: u64,
+}
 
 impl<M: Measure> AsyncInstrument<M> for Observer<'_> {
     fn observe(&self, value: M, attributes: &[KeyValue]) {
-        for observed in self.0 {
-            observed.observe(value, attributes);
+        for observed in self.observed {
+            observed.observe(self.number, value, attributes);
         }
     }
 }

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod attributes;
+mod callbacks;
 mod cell;
 mod diagnostics;
 mod exemplar;

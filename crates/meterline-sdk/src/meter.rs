@@ -40,7 +40,7 @@ impl Meter {
         let streams = self.streams(request, create).into_iter();
         let observed: Arc<[_]> = streams.filter_map(Stream::observed).collect();
         if !observed.is_empty() {
-            self.pipeline.add_callbacks(&observed, callbacks);
+            self.pipeline.callbacks().add(&observed, callbacks);
         }
     }
 

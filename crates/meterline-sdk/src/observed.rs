@@ -32,14 +32,18 @@ pub(crate) struct Observed {
 
 struct State {
     series: BTreeMap<ByAttributes, Observation>,
-    listed: SeriesList,
-    /// Whether a series came since `listed` was made.
+    /// Whether a series came since `said` was made.
     grown: bool,
     /// How many series have taken a place under the limit in this collection. The one without
     /// attributes and the overflow series take none.
     placed: usize,
     /// When the collection before this one was; at first, when the instrument was created.
     since: SystemTime,
+    /// The collection for which callbacks run, and whether one of them is late.
+    number: u64,
+    late: bool,
+    /// What was said in the last collection that asked.
+    said: (SeriesList, Data),
 }
 
 /// What was said of a series in this collection, if anything yet.
@@ -49,10 +53,12 @@ impl Observed {
     pub(crate) fn new(plan: Plan, limit: usize, diagnostics: Arc<Diagnostics>) -> Self {
         let state = State {
             series: BTreeMap::new(),
-            listed: Arc::new([]),
             grown: false,
             placed: 0,
             since: SystemTime::now(),
+            number: 0,
+            late: false,
+            said: (Arc::new([]), data(&plan.instrument, Vec::new())),
         };
         Self {
             limit: plan.cardinality_limit.unwrap_or(limit),
@@ -70,9 +76,29 @@ impl Observed {
         &self.plan
     }
 
-    /// Takes one observation. The last one of a series counts; sums beyond the cardinality limit
+    /// From now on, what callbacks started for the collection of this number say counts.
+    pub(crate) fn begin(&self, number: u64) {
+        let mut state = self.state.lock();
+        if state.number != number {
+            state.number = number;
+            state.late = false;
+            state.forget();
+        }
+    }
+
+    /// Has that collection show no series, because a callback is late: part of them would be as
+    /// wrong as old ones.
+    pub(crate) fn leave_out(&self, number: u64) {
+        let mut state = self.state.lock();
+        if state.number == number {
+            state.late = true;
+            state.forget();
+        }
+    }
+
+    /// Takes one observation of a callback started for the collection of this number. The last one of a series counts; sums beyond the cardinality limit
     /// are added up, so that totals stay right.
-    pub(crate) fn observe<M: Measure>(&self, value: M, attributes: &[KeyValue]) {
+    pub(crate) fn observe<M: Measure>(&self, number: u64, value: M, attributes: &[KeyValue]) {
         if !self.diagnostics.accepts(value, self.instrument()) {
             return;
         }
@@ -82,6 +108,9 @@ impl Observed {
         let attributes = Attributes::new(kept);
         let sums = matches!(self.instrument().aggregation, Aggregation::Sum { .. });
         let mut state = self.state.lock();
+        if state.number != number || state.late {
+            return;
+        }
         let exempt = attributes.is_empty();
         let overflows = attributes == *Attributes::overflow()
             || !(exempt || state.is_placed(&attributes) || state.placed < self.limit);
@@ -98,35 +127,42 @@ impl Observed {
         self.diagnostics.overflowed(self.instrument());
     }
 
-    /// What was observed in the collection that began then.
-    pub(crate) fn collect(&self, began: SystemTime) -> Reading {
+    /// Closes the collection that began then and had this number.
+    pub(crate) fn finish(&self, number: u64, began: SystemTime) {
         let mut state = self.state.lock();
-        let known = state.series.len();
+        if state.number != number {
+            return;
+        }
+        // Nothing more is taken.
+        state.number = 0;
+        if state.late {
+            state.said = (Arc::new([]), data(self.instrument(), Vec::new()));
+            return;
+        }
+        let known = state.said.0.len();
         state
             .series
             .retain(|_, observation| observation.0.is_some());
-        if state.grown || state.series.len() < known {
-            state.listed = state
-                .series
-                .keys()
-                .map(|ByAttributes(series)| Arc::clone(series))
-                .collect();
+        if state.grown || state.series.len() != known {
+            let series = state.series.keys();
+            let listed = series.map(|ByAttributes(series)| Arc::clone(series));
+            state.said.0 = listed.collect();
             state.grown = false;
         }
         state.since = began;
         state.placed = 0;
-        let values = state
-            .series
-            .values_mut()
-            .filter_map(|observation| observation.0.take());
-        let values = values.collect();
-        let data = match self.instrument().aggregation {
-            Aggregation::Sum { monotonic } => Data::Sum { monotonic, values },
-            _ => Data::Gauge(values),
-        };
+        let values = state.series.values_mut();
+        let values = values.filter_map(|observation| observation.0.take());
+        state.said.1 = data(self.instrument(), values.collect());
+    }
+
+    /// What was observed in the last collection that asked.
+    pub(crate) fn collect(&self) -> Reading {
+        let state = self.state.lock();
+        let (series, data) = &state.said;
         Reading {
-            series: Arc::clone(&state.listed),
-            data,
+            series: Arc::clone(series),
+            data: data.clone(),
             exemplars: Exemplars::default(),
             ended: Vec::new(),
         }
@@ -134,11 +170,26 @@ impl Observed {
 
     /// How many series there are.
     pub(crate) fn series_count(&self) -> usize {
-        self.state.lock().series.len()
+        self.state.lock().said.0.len()
+    }
+}
+
+fn data(instrument: &Instrument, values: Vec<Number>) -> Data {
+    match instrument.aggregation {
+        Aggregation::Sum { monotonic } => Data::Sum { monotonic, values },
+        _ => Data::Gauge(values),
     }
 }
 
 impl State {
+    /// Forgets what was said, but not the series.
+    fn forget(&mut self) {
+        self.placed = 0;
+        for observation in self.series.values_mut() {
+            observation.0 = None;
+        }
+    }
+
     /// Whether a series was observed in this collection already.
     fn is_placed(&self, attributes: &Attributes) -> bool {
         self.series

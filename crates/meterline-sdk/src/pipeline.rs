@@ -1,19 +1,16 @@
 //! From instruments to a snapshot: everything a provider holds.
 
 use std::cmp::Ordering;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
-use opentelemetry::metrics::Callback;
 use opentelemetry::{InstrumentationScope, KeyValue};
 use parking_lot::Mutex;
 
+use crate::callbacks::Callbacks;
 use crate::diagnostics::{Diagnostics, Stats};
 use crate::exemplar::ExemplarFilter;
-use crate::handles::Observer;
-use crate::number::Measure;
 use crate::observed::Observed;
 use crate::reader::HistogramPreference;
 use crate::recorded::{Ended, Occasion, Reading, Recorded};
@@ -34,10 +31,10 @@ pub(crate) struct Pipeline {
     epoch: Instant,
     readers: Mutex<Vec<Weak<Mutex<Progress>>>>,
     scopes: Mutex<Vec<Arc<Scope>>>,
-    callbacks: Mutex<Vec<Registered>>,
-    /// Held while collecting, so that callbacks never run twice at once. No other lock is held
-    /// while they run: one may create instruments.
-    collecting: Mutex<()>,
+    callbacks: Callbacks,
+    callback_window: Duration,
+    /// Held while collecting. No other lock is held while callbacks run: one may create instruments.
+    collecting: Mutex<Asked>,
     diagnostics: Arc<Diagnostics>,
 }
 
@@ -59,6 +56,17 @@ pub(crate) struct Collected {
     by_reader: bool,
 }
 
+/// Who collects: the address of a reader's progress, or 0 for whoever just asks.
+pub(crate) type ReaderId = usize;
+
+/// When observable instruments were asked last, and who has seen the answers.
+#[derive(Default)]
+struct Asked {
+    number: u64,
+    at: Option<Instant>,
+    by: Vec<ReaderId>,
+}
+
 /// How far a reader is, on the pipeline's clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Progress {
@@ -68,27 +76,21 @@ pub(crate) struct Progress {
     pub(crate) removed: Duration,
 }
 
-/// A callback with the streams it reports to; there is at least one.
-#[derive(Clone)]
-struct Registered {
-    observed: Arc<[Arc<Observed>]>,
-    run: Arc<Run>,
-}
-
-type Run = dyn Fn(&[Arc<Observed>]) + Send + Sync;
-
 /// What a provider is built with.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) resource: Resource,
     pub(crate) cardinality_limit: usize,
     pub(crate) series_ttl: Option<Duration>,
+    pub(crate) callback_deadline: Duration,
+    pub(crate) callback_window: Duration,
     pub(crate) views: Vec<View>,
     pub(crate) exemplars: ExemplarFilter,
 }
 
 impl Pipeline {
     pub(crate) fn new(options: Options) -> Self {
+        let diagnostics = Arc::<Diagnostics>::default();
         Self {
             resource: Arc::new(options.resource),
             cardinality_limit: options.cardinality_limit,
@@ -99,9 +101,10 @@ impl Pipeline {
             epoch: Instant::now(),
             readers: Mutex::default(),
             scopes: Mutex::default(),
-            callbacks: Mutex::default(),
+            callbacks: Callbacks::new(options.callback_deadline, Arc::clone(&diagnostics)),
+            callback_window: options.callback_window,
             collecting: Mutex::default(),
-            diagnostics: Arc::default(),
+            diagnostics,
         }
     }
 
@@ -138,16 +141,8 @@ impl Pipeline {
         Observed::new(plan, self.cardinality_limit, diagnostics)
     }
 
-    pub(crate) fn add_callbacks<M: Measure>(
-        &self,
-        observed: &Arc<[Arc<Observed>]>,
-        callbacks: Vec<Callback<M>>,
-    ) {
-        let registered = callbacks.into_iter().map(|callback| Registered {
-            observed: Arc::clone(observed),
-            run: Arc::new(move |observed| callback(&Observer(observed))),
-        });
-        self.callbacks.lock().extend(registered);
+    pub(crate) fn callbacks(&self) -> &Callbacks {
+        &self.callbacks
     }
 
     /// One more who has to see the last values of a series before it may expire.
@@ -158,16 +153,16 @@ impl Pipeline {
     }
 
     /// Runs the callbacks and reads everything.
-    pub(crate) fn collect(&self) -> Collection {
-        let _one_at_a_time = self.collecting.lock();
+    pub(crate) fn collect(&self, reader: ReaderId) -> Collection {
+        let mut asked = self.collecting.lock();
         let began = SystemTime::now();
         let occasion = self.occasion();
-        self.run_callbacks();
+        self.observe(&mut asked, reader, began);
         let mut scopes = self.scopes.lock().clone();
         scopes.sort_by(|a, b| cmp_scopes(&a.scope, &b.scope));
         let metrics = scopes
             .iter()
-            .flat_map(|scope| collect_scope(scope, began, occasion))
+            .flat_map(|scope| collect_scope(scope, occasion))
             .collect();
         Collection {
             began: occasion.now,
@@ -245,14 +240,30 @@ impl Pipeline {
         found
     }
 
-    fn run_callbacks(&self) {
-        let callbacks = self.callbacks.lock().clone();
-        for Registered { observed, run } in callbacks {
-            let panicked = catch_unwind(AssertUnwindSafe(|| run(&observed))).is_err();
-            if let Some(stream) = observed.first().filter(|_| panicked) {
-                self.diagnostics.callback_panicked(stream.instrument());
+    /// Has observable instruments say what there is, unless they said so just now to another
+    /// reader.
+    fn observe(&self, asked: &mut Asked, reader: ReaderId, began: SystemTime) {
+        let fresh = asked
+            .at
+            .is_some_and(|at| at.elapsed() < self.callback_window);
+        if fresh && !asked.by.contains(&reader) {
+            asked.by.push(reader);
+            return;
+        }
+        asked.number += 1;
+        asked.by = vec![reader];
+        self.callbacks.run(asked.number);
+        for stream in self
+            .scopes
+            .lock()
+            .iter()
+            .flat_map(|s| s.streams.lock().clone())
+        {
+            if let Stream::Observed(observed) = stream {
+                observed.finish(asked.number, began);
             }
         }
+        asked.at = Some(Instant::now());
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -303,7 +314,7 @@ impl Collected {
     }
 }
 
-fn collect_scope(scope: &Scope, began: SystemTime, occasion: Occasion) -> Vec<Collected> {
+fn collect_scope(scope: &Scope, occasion: Occasion) -> Vec<Collected> {
     let mut streams = scope.streams.lock().clone();
     streams.sort_by(|a, b| a.instrument().in_order(b.instrument()));
     let collect = |stream: &Stream| {
@@ -312,7 +323,7 @@ fn collect_scope(scope: &Scope, began: SystemTime, occasion: Occasion) -> Vec<Co
             data,
             exemplars,
             ended,
-        } = stream.collect(began, occasion);
+        } = stream.collect(occasion);
         let metric = Metric {
             scope: Arc::clone(&scope.scope),
             descriptor: Arc::clone(&stream.instrument().descriptor),

@@ -14,6 +14,9 @@ use crate::{ExemplarFilter, Resource, View, meter};
 /// "Cardinality limits").
 const DEFAULT_CARDINALITY_LIMIT: usize = 2000;
 
+/// How long a callback may take if nobody says otherwise.
+const CALLBACK_DEADLINE: Duration = Duration::from_secs(2);
+
 /// The OpenTelemetry meter provider: hand it to [`opentelemetry::global::set_meter_provider`], and
 /// every instrument in the process records here. Clones share everything.
 ///
@@ -55,6 +58,8 @@ impl MeterProvider {
                 resource: Resource::default(),
                 cardinality_limit: DEFAULT_CARDINALITY_LIMIT,
                 series_ttl: None,
+                callback_deadline: CALLBACK_DEADLINE,
+                callback_window: Duration::ZERO,
                 views: Vec::new(),
                 exemplars: ExemplarFilter::default(),
             },
@@ -63,11 +68,12 @@ impl MeterProvider {
 
     /// Runs the callbacks of observable instruments and reads all series; cumulative, sorted.
     ///
-    /// Collections run one at a time; recording goes on meanwhile. A callback must not collect: it
-    /// would wait for itself.
+    /// Collections run one at a time; recording goes on meanwhile. Callbacks run on a thread of their
+    /// own, one after the other; one that collects waits for its own collection, and is left out as
+    /// late.
     #[must_use]
     pub fn collect(&self) -> Snapshot {
-        self.pipeline.collect().into_snapshot()
+        self.pipeline.collect(0).into_snapshot()
     }
 
     /// Has a series of a counter or a histogram exist before anything is recorded, at zero, so that
@@ -204,6 +210,23 @@ impl MeterProviderBuilder {
     #[must_use]
     pub fn with_series_ttl(mut self, ttl: Option<Duration>) -> Self {
         self.options.series_ttl = ttl;
+        self
+    }
+
+    /// How long a callback of an observable instrument may take; 2 s by default. A collection goes on
+    /// without one that takes longer, and so do others until it has returned: its instrument has no
+    /// points in them. With four callbacks blocked at once, none is started any more.
+    #[must_use]
+    pub fn with_callback_deadline(mut self, deadline: Duration) -> Self {
+        self.options.callback_deadline = deadline;
+        self
+    }
+
+    /// For how long what callbacks said to one reader is good for the others too; by default not at
+    /// all. No reader is told the same twice.
+    #[must_use]
+    pub fn with_callback_window(mut self, window: Duration) -> Self {
+        self.options.callback_window = window;
         self
     }
 

@@ -122,7 +122,7 @@ impl Reader {
     #[must_use]
     pub fn collect(&self) -> Snapshot {
         let mut seen = self.seen.lock();
-        let collection = self.pipeline.collect();
+        let collection = self.pipeline.collect(Arc::as_ptr(&self.progress).addr());
         let began = collection.began;
         let mut all_reported = true;
         let since = seen.time.replace(collection.time);

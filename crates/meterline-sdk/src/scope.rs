@@ -1,7 +1,6 @@
 //! The instruments of one scope, with what they have recorded.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use opentelemetry::InstrumentationScope;
 use parking_lot::Mutex;
@@ -68,11 +67,11 @@ impl Stream {
         }
     }
 
-    /// All series in order, with their values in the collection that began then.
-    pub(crate) fn collect(&self, began: SystemTime, occasion: Occasion) -> Reading {
+    /// All series in order, with their values.
+    pub(crate) fn collect(&self, occasion: Occasion) -> Reading {
         match self {
             Self::Recorded(recorded) => recorded.collect(occasion),
-            Self::Observed(observed) => observed.collect(began),
+            Self::Observed(observed) => observed.collect(),
         }
     }
 

@@ -77,6 +77,8 @@ pub(crate) fn observe(meter: &Meter, provider: &WeakMeterProvider, scraper: &Scr
                 let stats = provider.stats();
                 tell("non_finite", stats.non_finite);
                 tell("negative", stats.negative);
+                tell("callback_panicked", stats.callback_panics);
+                tell("callback_late", stats.late_callbacks);
             }
             if let Some(scraper) = scraper.get().and_then(Weak::upgrade) {
                 scraper
