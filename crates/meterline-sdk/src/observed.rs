@@ -170,7 +170,7 @@ impl Observed {
 
     /// How many series there are.
     pub(crate) fn series_count(&self) -> usize {
-        self.state.lock().said.0.len()
+        self.state.lock().series.len()
     }
 }
 

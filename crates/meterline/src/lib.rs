@@ -31,6 +31,7 @@ pub mod bearer;
 pub mod config;
 pub mod server;
 pub mod tls;
+pub mod testing;
 
 #[cfg(target_os = "linux")]
 mod process;
