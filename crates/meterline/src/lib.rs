@@ -30,8 +30,8 @@
 pub mod bearer;
 pub mod config;
 pub mod server;
-pub mod tls;
 pub mod testing;
+pub mod tls;
 
 #[cfg(target_os = "linux")]
 mod process;

@@ -8,11 +8,7 @@ use super::TelemetryConfig;
 
 /// Dotted keys below `telemetry` that have to stay at their default; one that ends with a dot is a
 /// whole section.
-pub const UNAVAILABLE: [&str; 3] = [
-    "metrics.created_timestamps",
-    "otlp.",
-    "traces.enabled",
-];
+pub const UNAVAILABLE: [&str; 3] = ["metrics.created_timestamps", "otlp.", "traces.enabled"];
 
 /// Whether this value of a key asks for something this version does not have. `default` is what the
 /// key is if nobody sets it.
