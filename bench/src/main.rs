@@ -3,6 +3,7 @@
 //! Without arguments every section runs, and the results are written to `RESULTS.md`; with some,
 //! only those run, and their results are printed. Each benchmark asserts its answer.
 
+mod aggregation;
 mod allocation;
 mod client;
 mod encode;
@@ -25,8 +26,9 @@ use report::Report;
 
 type Section = (&'static str, fn(&mut Report));
 
-const SECTIONS: [Section; 7] = [
+const SECTIONS: [Section; 8] = [
     ("record", record::run),
+    ("aggregation", aggregation::run),
     ("encode", encode::run),
     ("memory", memory::run),
     ("http", http::run),
