@@ -1,6 +1,7 @@
 //! Everything a contributor runs; `cargo xtask help` lists it.
 
 mod ci;
+mod fuzz;
 mod setup;
 mod steps;
 mod test;
@@ -18,6 +19,8 @@ Everything a contributor runs.
     cargo xtask test             install what the tests need, run every test there is
     cargo xtask ci               formatting, lints, documentation, dependencies, then every test
     cargo xtask bench [ARGS]     the benchmarks, beside those of other libraries
+    cargo xtask fuzz [TARGET...] [--seconds N]
+                                 the fuzz targets, or those named, a minute each
 
     --offline   for setup, test and ci: reach for no network; tests whose tools are missing are
                 left out, and said to be (with the variable CI set they fail instead)
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         ["bench", ref rest @ ..] => bench(rest),
+        ["fuzz", ref rest @ ..] => fuzz::run(rest),
         [command] => run(command, false),
         [command, "--offline"] | ["--offline", command] => run(command, true),
         _ => wrong_usage(),

@@ -1,0 +1,11 @@
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use meterline_exposition::parse::Syntax;
+use meterline_fuzz::read;
+
+fuzz_target!(|page: &[u8]| {
+    for syntax in [Syntax::Protobuf] {
+        read(page, syntax);
+    }
+});
