@@ -24,7 +24,7 @@ struct Point {
 /// One series' distribution over exponential buckets.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ExponentialPoint<'a> {
-    /// The resolution, -10 to 20: each step up halves the buckets' relative width.
+    /// The resolution, -11 to 20: each step up halves the buckets' relative width.
     pub scale: i8,
     /// How many values were as near to zero as `zero_threshold`.
     pub zero_count: u64,
