@@ -1,6 +1,7 @@
 //! Which measurements come out as exemplars, and with what.
 
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::SystemTime;
 
 use meterline_sdk::{
@@ -220,6 +221,58 @@ fn a_series_that_was_removed_and_came_back_has_new_exemplars_only() {
     assert!(provider.remove("test", "c", &[]));
     counter.add(2, &[]);
     assert_eq!(exemplars(&provider.collect(), "c", 0), []);
+}
+
+#[test]
+fn exemplars_are_whole_while_threads_record_and_others_read() {
+    let bounds = [10.0, 20.0, 30.0];
+    let view = View::builder("h")
+        .keep_attributes(["route"])
+        .buckets(bounds);
+    let provider = with_view(view).build();
+    let histogram = provider.meter("test").u64_histogram("h").build();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..4u64)
+            .map(|thread| {
+                let histogram = &histogram;
+                scope.spawn(move || {
+                    for value in (0..4000).map(|round| (round * 7 + thread) % 40) {
+                        let _span = sampled(value + 1);
+                        let value_attribute = KeyValue::new("value", value.cast_signed());
+                        histogram.record(value, &[KeyValue::new("route", 1), value_attribute]);
+                    }
+                })
+            })
+            .collect();
+        let (provider, done) = (&provider, &done);
+        let reader = scope.spawn(move || {
+            while !done.load(Relaxed) {
+                let snapshot = provider.collect();
+                if snapshot.metrics.is_empty() {
+                    continue;
+                }
+                let found = exemplars(&snapshot, "h", 0);
+                let bucket = |value: f64| bounds.iter().filter(|bound| **bound < value).count();
+                let buckets: Vec<_> = values(&found).into_iter().map(bucket).collect();
+                assert!(buckets.is_sorted_by(|a, b| a < b), "one of each: {found:?}");
+                for exemplar in &found {
+                    let Number::U64(value) = exemplar.value else {
+                        panic!("{exemplar:?}");
+                    };
+                    let left_out = KeyValue::new("value", value.cast_signed());
+                    assert_eq!(*exemplar.filtered_attributes, [left_out]);
+                    assert_eq!(exemplar.span, Some((TRACE, SpanId::from(value + 1))));
+                }
+            }
+        });
+        for writer in writers {
+            writer.join().expect("it records");
+        }
+        done.store(true, Relaxed);
+        reader.join().expect("all it saw was whole");
+    });
+    assert_eq!(exemplars(&provider.collect(), "h", 0).len(), 4);
 }
 
 #[test]

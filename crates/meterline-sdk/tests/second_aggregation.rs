@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
 use meterline_sdk::{
-    Data, HistogramPreference, MeterProvider, Reader, ReaderOptions, Snapshot,
+    Data, HistogramPreference, MeterProvider, Number, Reader, ReaderOptions, Snapshot,
     TemporalityPreference, View,
 };
 use opentelemetry::KeyValue;
@@ -141,4 +141,81 @@ fn asking_while_others_record_and_read_keeps_points_and_series_together() {
             assert_eq!(snapshot.metrics[0].data.len(), SERIES as usize + 1);
         });
     }
+}
+
+/// What all points of the histogram hold: how many values, and their sum.
+fn total(snapshot: &Snapshot) -> (u64, u64) {
+    let mut total = (0, 0);
+    let mut add = |count: u64, sum: Number| match sum {
+        Number::U64(sum) => total = (total.0 + count, total.1 + sum),
+        other => panic!("{other:?}"),
+    };
+    for metric in &snapshot.metrics {
+        match &metric.data {
+            Data::Histogram(points) => points.iter().for_each(|p| add(p.count(), p.sum)),
+            Data::ExponentialHistogram(points) => points.iter().for_each(|p| add(p.count(), p.sum)),
+            other => panic!("{other:?}"),
+        }
+    }
+    total
+}
+
+#[test]
+fn deltas_of_either_kind_add_up_to_all_that_was_recorded() {
+    const THREADS: u64 = 4;
+    const ROUNDS: u64 = 20_000;
+    let view = View::builder("h").drop_attributes(["user"]).build();
+    let provider = MeterProvider::builder()
+        .with_view(view.expect("a view that can be"))
+        .build();
+    let mut explicit = ReaderOptions::default();
+    explicit.temporality = TemporalityPreference::Delta;
+    let readers = [
+        provider.reader(explicit),
+        exponential(&provider, TemporalityPreference::Delta),
+    ];
+    let histogram = provider.meter("test").u64_histogram("h").build();
+    // Wider and wider, so that everybody rescales.
+    let value = |thread: u64, round: u64| (thread + 1) << (round / (ROUNDS / 30));
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let writers: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                let histogram = &histogram;
+                scope.spawn(move || {
+                    for round in 0..ROUNDS {
+                        let user = KeyValue::new("user", (round % 7).cast_signed());
+                        let route = KeyValue::new("route", (round % 3).cast_signed());
+                        histogram.record(value(thread, round), &[user, route]);
+                    }
+                })
+            })
+            .collect();
+        let totals = readers.each_ref().map(|reader| {
+            let done = &done;
+            scope.spawn(move || {
+                let mut all = (0, 0);
+                loop {
+                    let last = done.load(Relaxed);
+                    let (count, sum) = total(&reader.collect());
+                    all = (all.0 + count, all.1 + sum);
+                    if last {
+                        return all;
+                    }
+                }
+            })
+        });
+        for writer in writers {
+            writer.join().expect("it records");
+        }
+        done.store(true, Relaxed);
+        let each =
+            (0..THREADS).flat_map(|thread| (0..ROUNDS).map(move |round| value(thread, round)));
+        let expected = (THREADS * ROUNDS, each.sum());
+        for all in totals {
+            assert_eq!(all.join().expect("it reads"), expected);
+        }
+    });
+    let all = provider.collect();
+    assert_eq!(all.metrics[0].series.len(), 3, "one for each route");
 }
