@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use meterline_exposition::{TranslationOptions, Translator, encode_text};
+use meterline_exposition::{Format, TranslationOptions, Translator};
 use opentelemetry::metrics::MeterProvider as _;
 
 use crate::harness::{Contender, Samples, interleave, timed};
@@ -100,7 +100,7 @@ fn parts(report: &mut Report) {
         }),
         Box::new(|| {
             encoded.clear();
-            let taken = timed(|| encode_text(&translator.translate(&snapshot), &mut encoded));
+            let taken = timed(|| Format::Text.encode(&translator.translate(&snapshot), &mut encoded));
             assert_eq!(encoded.len(), ours.len());
             taken
         }),

@@ -2,7 +2,8 @@
 
 One JSON object per line in, one out:
     {"format": "text" | "openmetrics", "exposition": "..."}
-    {"families": [{"name", "type", "help", "unit", "samples": [{"name", "labels", "value"}]}]}
+    {"families": [{"name", "type", "help", "unit", "samples": [
+        {"name", "labels", "value", "exemplar": null | {"labels", "value", "timestamp"}}]}]}
     {"error": "why it was refused"}
 Values are strings as Python writes a float ("1.0", "inf", "nan"): JSON has no infinities.
 """
@@ -20,7 +21,19 @@ PARSERS = {
 
 
 def sample(one):
-    return {"name": one.name, "labels": one.labels, "value": repr(float(one.value))}
+    return {
+        "name": one.name,
+        "labels": one.labels,
+        "value": repr(float(one.value)),
+        "exemplar": exemplar(one.exemplar),
+    }
+
+
+def exemplar(one):
+    if one is None:
+        return None
+    timestamp = None if one.timestamp is None else repr(float(one.timestamp))
+    return {"labels": one.labels, "value": repr(float(one.value)), "timestamp": timestamp}
 
 
 def family(one):

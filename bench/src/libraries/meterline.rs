@@ -1,6 +1,6 @@
 //! Ours.
 
-use meterline_exposition::{TranslationOptions, Translator, encode_text};
+use meterline_exposition::{Format, TranslationOptions, Translator};
 use meterline_sdk::MeterProvider;
 use opentelemetry::metrics::MeterProvider as _;
 
@@ -50,7 +50,7 @@ pub(crate) fn exposition(provider: MeterProvider) -> Exposition {
         name: NAME,
         page: Box::new(move |out| {
             let snapshot = provider.collect();
-            encode_text(&translator.translate(&snapshot), out);
+            Format::Text.encode(&translator.translate(&snapshot), out);
         }),
     }
 }

@@ -1,11 +1,16 @@
+mod blocks;
 mod bounds;
+mod folded;
+mod le;
 
-use meterline_sdk::{HistogramPoint, Histograms, Number, Snapshot};
+use meterline_sdk::Snapshot;
 
 use crate::dropped::Dropped;
-use crate::labels::{Labels, Texts};
-use crate::translate::{FamilyPlan, MetricPlan, Plan, Source};
+use crate::filter::NameFilter;
+use crate::name::Naming;
+use crate::translate::{FamilyPlan, Plan, Source};
 
+pub use blocks::{Block, HistogramBlock, HistogramRow, NumberBlock, NumberRow};
 pub use bounds::Bucket;
 pub(crate) use bounds::BucketBounds;
 
@@ -16,13 +21,28 @@ pub(crate) use bounds::BucketBounds;
 pub struct Families<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) snapshot: &'a Snapshot,
+    pub(crate) filter: Option<&'a NameFilter>,
 }
 
 impl<'a> Families<'a> {
+    /// Only those of these families that the filter names.
+    #[must_use]
+    pub fn only(self, filter: &'a NameFilter) -> Self {
+        Self {
+            filter: Some(filter),
+            ..self
+        }
+    }
+
     /// The families that have points, by name.
     pub fn iter(&self) -> impl Iterator<Item = Family<'a>> + use<'a> {
-        let Self { plan, snapshot } = *self;
-        let families = plan.families.iter();
+        let Self {
+            plan,
+            snapshot,
+            filter,
+        } = *self;
+        let wanted = move |family: &&FamilyPlan| filter.is_none_or(|f| f.wants(family));
+        let families = plan.families.iter().filter(wanted);
         let families = families.map(move |family| Family {
             family,
             plan,
@@ -35,6 +55,15 @@ impl<'a> Families<'a> {
     #[must_use]
     pub fn dropped(&self) -> Dropped {
         self.plan.dropped(self.snapshot)
+    }
+
+    pub(crate) fn naming(&self) -> Naming {
+        self.plan.naming
+    }
+
+    /// Whether OpenMetrics has `_created` lines.
+    pub(crate) fn shows_created(&self) -> bool {
+        self.plan.created_timestamps
     }
 }
 
@@ -103,149 +132,42 @@ impl<'a> Family<'a> {
             snapshot,
         } = *self;
         family.sources.iter().map(move |source| match source {
-            Source::Target(texts) => Block::Numbers(NumberBlock {
-                rows: Rows {
-                    texts,
-                    left_out: &[],
-                },
-                name_len: family.name.len(),
-                values: &[Number::U64(1)],
-            }),
-            Source::Metric(index) => block(
-                family,
-                &plan.metrics[*index],
-                &snapshot.metrics[*index].data,
-            ),
+            Source::Target(texts) => Block::target(family, texts),
+            Source::Metric(index) => {
+                Block::of(family, &plan.metrics[*index], &snapshot.metrics[*index])
+            }
         })
     }
-}
 
-fn block<'a>(
-    family: &'a FamilyPlan,
-    metric: &'a MetricPlan,
-    data: &'a meterline_sdk::Data,
-) -> Block<'a> {
-    let rows = Rows {
-        texts: &metric.texts,
-        left_out: &metric.duplicates,
-    };
-    let values: &[Number] = match data {
-        meterline_sdk::Data::Sum { values, .. } | meterline_sdk::Data::Gauge(values) => values,
-        meterline_sdk::Data::Histogram(data) | meterline_sdk::Data::Both(data, _) => {
-            return Block::Histograms(HistogramBlock {
-                rows,
-                data,
-                bounds: &metric.bounds,
-            });
-        }
-        // Planning leaves other data out of every family.
-        _ => &[],
-    };
-    Block::Numbers(NumberBlock {
-        rows,
-        name_len: family.name.len(),
-        values,
-    })
-}
-
-/// Points of one family that come from one instrument.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub enum Block<'a> {
-    /// Of a counter or a gauge.
-    Numbers(NumberBlock<'a>),
-    /// Of a histogram.
-    Histograms(HistogramBlock<'a>),
-}
-
-impl Block<'_> {
-    fn is_empty(&self) -> bool {
-        match self {
-            Self::Numbers(block) => block.iter().next().is_none(),
-            Self::Histograms(block) => block.iter().next().is_none(),
+    /// The name and the type that OpenMetrics shows: a counter's without `_total`, the target's
+    /// without `_info`; where that is impossible the type is `unknown`, and the lines are the same.
+    pub(crate) fn openmetrics(&self) -> (&'a str, &'static str) {
+        let name = self.name();
+        match self.family.openmetrics {
+            OpenMetricsType::Own => (name, self.kind().as_str()),
+            OpenMetricsType::Stem(kind) => (self.family.openmetrics_name(), kind),
+            OpenMetricsType::Unknown => (name, "unknown"),
         }
     }
-}
 
-/// The texts of a metric's series, without those that are left out.
-#[derive(Clone, Copy, Debug)]
-struct Rows<'a> {
-    texts: &'a Texts,
-    /// Sorted positions.
-    left_out: &'a [usize],
-}
-
-impl<'a> Rows<'a> {
-    fn with<I: Iterator>(self, values: I) -> impl Iterator<Item = (&'a str, I::Item)> + use<'a, I> {
-        self.shown(self.texts.iter().zip(values))
-    }
-
-    /// Those of `rows`, one per text, that are not left out.
-    fn shown<I: Iterator>(self, rows: I) -> impl Iterator<Item = I::Item> + use<'a, I> {
-        let mut left_out = self.left_out.iter().peekable();
-        let rows = rows.enumerate();
-        rows.filter_map(move |(at, row)| match left_out.next_if_eq(&&at) {
-            Some(_) => None,
-            None => Some(row),
-        })
+    /// The unit, if the name shows it where OpenMetrics says that it must; else empty.
+    pub(crate) fn named_unit(&self) -> &'a str {
+        let (name, kind) = self.openmetrics();
+        let stem = if kind == "unknown" { "" } else { name };
+        let named = stem
+            .strip_suffix(self.unit())
+            .is_some_and(|s| s.ends_with('_'));
+        if named { self.unit() } else { "" }
     }
 }
 
-/// Points that are one number each.
-#[derive(Clone, Copy, Debug)]
-pub struct NumberBlock<'a> {
-    rows: Rows<'a>,
-    name_len: usize,
-    values: &'a [Number],
-}
-
-impl<'a> NumberBlock<'a> {
-    /// The points, in the snapshot's order.
-    pub fn iter(&self) -> impl Iterator<Item = (Labels<'a>, Number)> + use<'a> {
-        let name_len = self.name_len;
-        let rows = self.rows.with(self.values.iter().copied());
-        rows.map(move |(line, number)| {
-            let labels = line[name_len..].trim_end_matches(' ');
-            let labels = labels.strip_prefix('{').unwrap_or(labels);
-            let labels = labels.strip_suffix('}').unwrap_or(labels);
-            (Labels::rendered(labels), number)
-        })
-    }
-
-    /// The points, each with all of its text line but the number: `name{labels} `.
-    pub(crate) fn lines(&self) -> impl Iterator<Item = (&'a [u8], Number)> + use<'a> {
-        let lines = self.rows.texts.iter_bytes();
-        self.rows.shown(lines.zip(self.values.iter().copied()))
-    }
-
-    /// About how long the lines are, all together and without their numbers.
-    pub(crate) fn bytes(&self) -> usize {
-        self.rows.texts.total_bytes()
-    }
-
-    /// At least how many points there are.
-    pub(crate) fn len(&self) -> usize {
-        self.values.len()
-    }
-}
-
-/// Points that are distributions.
-#[derive(Clone, Copy, Debug)]
-pub struct HistogramBlock<'a> {
-    rows: Rows<'a>,
-    data: &'a Histograms,
-    bounds: &'a BucketBounds,
-}
-
-impl<'a> HistogramBlock<'a> {
-    /// The points, in the snapshot's order.
-    pub fn iter(&self) -> impl Iterator<Item = (Labels<'a>, HistogramPoint<'a>)> + use<'a> {
-        let rows = self.rows.with(self.data.iter());
-        rows.map(|(labels, point)| (Labels::rendered(labels), point))
-    }
-
-    /// The buckets of one of the points; the last is `+Inf`, with the count of the point.
-    pub fn buckets(&self, point: HistogramPoint<'a>) -> impl Iterator<Item = Bucket<'a>> + use<'a> {
-        self.bounds.cumulative(point.counts)
-    }
+/// How OpenMetrics, whose counters are named without the suffix of their samples, sees a family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OpenMetricsType {
+    /// As the other formats do.
+    Own,
+    /// A counter or info, named without its last word.
+    Stem(&'static str),
+    /// A counter without `_total`, or whose name without it belongs to another family.
+    Unknown,
 }

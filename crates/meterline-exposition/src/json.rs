@@ -7,11 +7,11 @@ use crate::families::{Block, Families, Family, HistogramBlock, NumberBlock};
 use crate::labels::Labels;
 use crate::number::non_finite;
 
-/// Appends the families as a JSON array, as their [`Serialize`] implementation describes it.
+/// Writes the families as a JSON array, as their [`Serialize`] implementation describes it.
 ///
 /// # Errors
-/// None today: memory does not fail, and every value has a JSON form.
-pub fn encode_json(families: &Families<'_>, out: &mut Vec<u8>) -> io::Result<()> {
+/// Those of `out`: every value has a JSON form.
+pub fn encode_json(families: &Families<'_>, out: impl io::Write) -> io::Result<()> {
     serde_json::to_writer(out, families).map_err(io::Error::from)
 }
 
@@ -55,10 +55,10 @@ impl Serialize for JsonSeries<'_> {
 }
 
 fn write_numbers<S: SerializeSeq>(block: &NumberBlock<'_>, out: &mut S) -> Result<(), S::Error> {
-    for (labels, value) in block.iter() {
+    for row in block.iter() {
         out.serialize_element(&NumberPoint {
-            labels: JsonLabels(labels),
-            value: JsonNumber(value),
+            labels: JsonLabels(row.labels),
+            value: JsonNumber(row.value),
         })?;
     }
     Ok(())
@@ -68,12 +68,12 @@ fn write_histograms<S: SerializeSeq>(
     block: &HistogramBlock<'_>,
     out: &mut S,
 ) -> Result<(), S::Error> {
-    for (labels, point) in block.iter() {
-        let buckets: Vec<_> = block.buckets(point).collect();
+    for row in block.iter() {
+        let buckets: Vec<_> = row.buckets().collect();
         out.serialize_element(&HistogramSeries {
-            labels: JsonLabels(labels),
+            labels: JsonLabels(row.labels),
             count: buckets.last().map_or(0, |bucket| bucket.count),
-            sum: JsonNumber(point.sum),
+            sum: JsonNumber(row.sum()),
             buckets: buckets
                 .into_iter()
                 .map(|bucket| (JsonNumber(Number::F64(bucket.bound)), bucket.count))
@@ -103,7 +103,7 @@ impl Serialize for JsonLabels<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         for (name, value) in self.0.iter() {
-            map.serialize_entry(name, &value)?;
+            map.serialize_entry(&name, &value)?;
         }
         map.end()
     }

@@ -11,12 +11,14 @@ use crate::escape::unescape;
 pub(crate) use render::LabelRules;
 pub(crate) use texts::Texts;
 
-/// The labels of one series, sorted by name, as the text formats write them: `a="1",b="x\"y"`.
+/// The labels of one series, sorted by name, as the text formats write them: `a="1",b="x\"y"`, and
+/// `"c.d"="2"` for names that need quotes.
 ///
 /// How attributes become labels (OpenTelemetry specification, "Prometheus and OpenMetrics
 /// Compatibility", metric attributes and instrumentation scope):
 ///
-/// - Characters outside `[a-zA-Z0-9_]` become `_`; a leading digit gets `key_` in front; leading
+/// - Unless the strategy keeps them and the escaping says otherwise, characters outside
+///   `[a-zA-Z0-9_]` become `_`; a leading digit gets `key_` in front; leading
 ///   `__`, which Prometheus keeps for itself, becomes `_`.
 /// - `le` on a histogram becomes `exported_le`, since the buckets need the name.
 /// - Values that are no strings follow "AnyValue representation for non-OTLP protocols": numbers
@@ -43,13 +45,25 @@ impl<'a> Labels<'a> {
     }
 
     /// Names and unescaped values.
-    pub fn iter(&self) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> + use<'a> {
+    pub fn iter(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + use<'a> {
         let mut rest = self.0;
         std::iter::from_fn(move || {
-            let (name, quoted) = rest.split_once("=\"")?;
-            let end = closing_quote(quoted)?;
-            rest = quoted[end + 1..].trim_start_matches(',');
-            Some((name, unescape(&quoted[..end])))
+            let name = match rest.strip_prefix('"') {
+                Some(quoted) => {
+                    let end = closing_quote(quoted)?;
+                    rest = quoted[end..].strip_prefix("\"=\"")?;
+                    unescape(&quoted[..end])
+                }
+                None => {
+                    let (name, quoted) = rest.split_once("=\"")?;
+                    rest = quoted;
+                    name.into()
+                }
+            };
+            let end = closing_quote(rest)?;
+            let value = unescape(&rest[..end]);
+            rest = rest[end + 1..].strip_prefix(',').unwrap_or_default();
+            Some((name, value))
         })
     }
 }

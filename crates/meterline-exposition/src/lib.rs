@@ -25,23 +25,33 @@
 
 mod dropped;
 mod escape;
+mod escaping;
+mod exemplar;
 mod families;
+mod filter;
 mod format;
 mod json;
 mod labels;
 mod name;
+mod negotiation;
 mod number;
 mod options;
+mod page;
 pub mod parse;
+mod protobuf;
 mod text;
 mod translate;
 mod unit;
 
 pub use dropped::{DropReason, Dropped};
-pub use families::{Block, Bucket, Families, Family, HistogramBlock, Kind, NumberBlock};
+pub use escaping::{Escaping, UnknownEscaping};
+pub use families::{
+    Block, Bucket, Families, Family, HistogramBlock, HistogramRow, Kind, NumberBlock, NumberRow,
+};
+pub use filter::NameFilter;
 pub use format::Format;
 pub use json::encode_json;
 pub use labels::Labels;
+pub use negotiation::{Coding, Exposition};
 pub use options::{TranslationOptions, TranslationStrategy, UnknownStrategy};
-pub use text::{TEXT_CONTENT_TYPE, encode_text};
 pub use translate::Translator;

@@ -1,3 +1,5 @@
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use meterline_sdk::Number;
 
 /// Beyond this, shortest round-trip digits are no longer the plain integer.
@@ -20,6 +22,21 @@ pub(crate) fn write_float(out: &mut Vec<u8>, value: f64) {
     match non_finite(value) {
         Some(name) => out.extend_from_slice(name.as_bytes()),
         None => out.extend_from_slice(finite(value, &mut Digits::default()).as_bytes()),
+    }
+}
+
+/// Appends seconds since the Unix epoch, as many digits of the fraction as there are; a time before
+/// it is 0.
+pub(crate) fn write_time(out: &mut Vec<u8>, time: SystemTime) {
+    let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mut digits = itoa::Buffer::new();
+    out.extend_from_slice(digits.format(since_epoch.as_secs()).as_bytes());
+    let nanos = since_epoch.subsec_nanos();
+    if nanos > 0 {
+        // A one in front keeps the zeros.
+        let fraction = digits.format(1_000_000_000 + nanos);
+        out.push(b'.');
+        out.extend_from_slice(fraction[1..].trim_end_matches('0').as_bytes());
     }
 }
 
@@ -102,6 +119,28 @@ mod tests {
             (Number::F64(f64::NEG_INFINITY), "-Inf"),
         ] {
             assert_eq!(written(number), text);
+        }
+    }
+
+    #[test]
+    fn times_to_the_nanosecond() {
+        use std::time::Duration;
+        for (time, text) in [
+            (UNIX_EPOCH, "0"),
+            (UNIX_EPOCH - Duration::from_secs(5), "0"),
+            (
+                UNIX_EPOCH + Duration::from_secs(1_700_000_000),
+                "1700000000",
+            ),
+            (UNIX_EPOCH + Duration::from_millis(1_500), "1.5"),
+            (
+                UNIX_EPOCH + Duration::from_nanos(2_000_000_001),
+                "2.000000001",
+            ),
+        ] {
+            let mut out = Vec::new();
+            write_time(&mut out, time);
+            assert_eq!(String::from_utf8(out).unwrap(), text);
         }
     }
 

@@ -59,6 +59,7 @@ impl Translator {
         Families {
             plan: &self.plan,
             snapshot,
+            filter: None,
         }
     }
 

@@ -80,6 +80,11 @@ impl Writer {
         self.out.push(value as u8);
     }
 
+    /// A bare `sint32` or `sint64` without a tag: an element of a packed field.
+    pub fn bare_sint64(&mut self, value: i64) {
+        self.varint(zigzag(value));
+    }
+
     /// `uint32`, `uint64`, or an enum.
     pub fn uint64(&mut self, field: u32, value: u64) {
         self.tag(field, VARINT);

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
-use meterline_exposition::{TranslationOptions, TranslationStrategy, Translator};
+use meterline_exposition::{TranslationOptions, TranslationStrategy};
 use meterline_http::{Convention, HttpMetricsLayer};
 use meterline_sdk::{ExemplarFilter, InvalidView, MeterProvider, MeterProviderBuilder, Resource};
 use opentelemetry::metrics::{Meter, MeterProvider as _, NoopMeterProvider};
@@ -396,8 +396,8 @@ impl Recording {
             sections,
             made: Box::new(move |made| pages.record(made)),
         };
-        let translator = Translator::new(translation(metrics));
-        let scraper = Arc::new(Scraper::new(provider.clone(), translator, options));
+        let scraper = Scraper::new(provider.clone(), translation(metrics), options);
+        let scraper = Arc::new(scraper);
         // The slot is ours and still empty.
         let _ = slot.set(Arc::downgrade(&scraper));
         Ok(Self {
@@ -454,6 +454,7 @@ fn translation(metrics: &MetricsConfig) -> TranslationOptions {
     };
     options.scope_labels = metrics.scope_labels;
     options.target_info = metrics.target_info;
+    options.created_timestamps = metrics.created_timestamps;
     options.resource_labels.clone_from(&metrics.resource_labels);
     options
 }

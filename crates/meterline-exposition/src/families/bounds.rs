@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use crate::number::bucket_bound;
+use super::le::Le;
 
 /// The bounds of a metric's buckets, with their texts.
 #[derive(Debug, Default)]
@@ -9,7 +9,7 @@ pub(crate) struct BucketBounds {
     /// One per bucket. `None` for a bucket that has no line of its own: its bound is not finite or
     /// not above the one before, and a second line with that `le` would be a duplicate. What it
     /// holds is in the next one.
-    texts: Vec<Option<Box<str>>>,
+    texts: Vec<Option<Le>>,
 }
 
 /// One bucket of a histogram's point, cumulative as Prometheus has them.
@@ -17,10 +17,23 @@ pub(crate) struct BucketBounds {
 pub struct Bucket<'a> {
     /// The upper bound, inclusive.
     pub bound: f64,
-    /// The bound as the label `le` of text 0.0.4 writes it.
+    /// The bound as the label `le` of the text formats 0.0.4 and 1.0.0 writes it: `1`.
     pub le: &'a str,
+    /// The bound as OpenMetrics writes it: `1.0`.
+    pub canonical_le: &'a str,
     /// How many values are at most the bound.
     pub count: u64,
+}
+
+impl<'a> Bucket<'a> {
+    pub(super) fn new(bound: f64, le: &'a Le, count: u64) -> Self {
+        Self {
+            bound,
+            le: le.plain(),
+            canonical_le: le.canonical(),
+            count,
+        }
+    }
 }
 
 impl BucketBounds {
@@ -30,13 +43,12 @@ impl BucketBounds {
             let shown = bound.is_finite() && bound > highest;
             shown.then(|| {
                 highest = bound;
-                bucket_bound(bound).into_boxed_str()
+                Le::new(bound)
             })
         });
-        let texts = texts.collect::<Vec<_>>();
-        let infinity = Some(bucket_bound(f64::INFINITY).into_boxed_str());
+        let infinity = Some(Le::new(f64::INFINITY));
         Self {
-            texts: texts.into_iter().chain([infinity]).collect(),
+            texts: texts.chain([infinity]).collect(),
             bounds: Arc::clone(bounds),
         }
     }
@@ -59,12 +71,7 @@ impl BucketBounds {
         let buckets = bounds.zip(&self.texts).zip(counts);
         buckets.filter_map(move |((bound, text), count)| {
             total = total.saturating_add(*count);
-            let le = text.as_deref()?;
-            Some(Bucket {
-                bound,
-                le,
-                count: total,
-            })
+            Some(Bucket::new(bound, text.as_ref()?, total))
         })
     }
 }

@@ -7,9 +7,10 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 
 use super::value::value_text;
 use crate::escape::escape_into;
+use crate::escaping::is_legacy;
 use crate::families::Kind;
-use crate::name::label_name;
-use crate::options::{TranslationOptions, TranslationStrategy};
+use crate::name::Naming;
+use crate::options::TranslationOptions;
 
 const SCOPE_NAME: &str = "otel_scope_name";
 const SCOPE_VERSION: &str = "otel_scope_version";
@@ -44,7 +45,7 @@ impl<'a> LabelRules<'a> {
         scope: &'a InstrumentationScope,
         resource: &'a Resource,
     ) -> Self {
-        let mut rules = Self::bare(options.strategy, kind);
+        let mut rules = Self::bare(options.naming(), kind);
         if options.scope_labels {
             rules.base = scope_labels(&mut rules.names, scope);
         }
@@ -58,10 +59,10 @@ impl<'a> LabelRules<'a> {
     }
 
     /// The rules for series that carry nothing but their own attributes.
-    pub(crate) fn bare(strategy: TranslationStrategy, kind: Kind) -> Self {
+    pub(crate) fn bare(naming: Naming, kind: Kind) -> Self {
         Self {
             names: LabelNames {
-                strategy,
+                naming,
                 kind,
                 known: HashMap::new(),
             },
@@ -69,15 +70,19 @@ impl<'a> LabelRules<'a> {
         }
     }
 
-    /// Appends a text line up to the value: `name{labels} `, or `name ` if there are no labels.
-    pub(crate) fn render_line(&mut self, out: &mut String, name: &str, attributes: &Attributes) {
-        out.push_str(name);
-        let brace = out.len();
-        out.push('{');
+    /// Appends a text line up to the value: `name{labels} `, or `name ` if there are no labels. `head`
+    /// is the name, or `{"name"` if it needs quotes, with which the labels share the braces then.
+    pub(crate) fn render_line(&mut self, out: &mut String, head: &str, attributes: &Attributes) {
+        out.push_str(head);
+        let quoted = head.starts_with('{');
+        let before = out.len();
+        out.push(if quoted { ',' } else { '{' });
         self.render(out, attributes);
-        if out.len() == brace + 1 {
-            out.truncate(brace);
-        } else {
+        let labels = out.len() > before + 1;
+        if !labels {
+            out.truncate(before);
+        }
+        if quoted || labels {
             out.push('}');
         }
         out.push(' ');
@@ -96,7 +101,7 @@ impl<'a> LabelRules<'a> {
             if out.len() > start {
                 out.push(',');
             }
-            out.push_str(&same[0].name);
+            write_name(out, &same[0].name);
             out.push_str("=\"");
             for (i, label) in same.iter().enumerate() {
                 if i > 0 {
@@ -109,15 +114,25 @@ impl<'a> LabelRules<'a> {
     }
 }
 
+fn write_name(out: &mut String, name: &str) {
+    if is_legacy(name, false) {
+        out.push_str(name);
+    } else {
+        out.push('"');
+        escape_into(out, name, true);
+        out.push('"');
+    }
+}
+
 fn scope_labels<'a>(names: &mut LabelNames, scope: &'a InstrumentationScope) -> Vec<Label<'a>> {
     let own = [
         (SCOPE_NAME, Some(scope.name())),
         (SCOPE_VERSION, scope.version()),
         (SCOPE_SCHEMA_URL, scope.schema_url()),
     ];
-    let own = own.map(|(name, value)| Label {
-        name: name.into(),
-        key: name.into(),
+    let own = own.map(|(key, value)| Label {
+        name: names.of(key),
+        key: key.into(),
         value: value.unwrap_or_default().into(),
     });
     let attributes = scope.attributes().map(|attribute| {
@@ -128,9 +143,8 @@ fn scope_labels<'a>(names: &mut LabelNames, scope: &'a InstrumentationScope) -> 
             value: value_text(&attribute.value),
         }
     });
-    let reserved = [SCOPE_NAME, SCOPE_VERSION, SCOPE_SCHEMA_URL];
-    let attributes = attributes.filter(|label| !reserved.contains(&&*label.name));
-    let mut labels: Vec<_> = attributes.collect();
+    let reserved = |label: &Label<'_>| own.iter().any(|own| own.name == label.name);
+    let mut labels: Vec<_> = attributes.filter(|label| !reserved(label)).collect();
     labels.extend(own.into_iter().filter(|label| !label.value.is_empty()));
     labels
 }
@@ -138,7 +152,7 @@ fn scope_labels<'a>(names: &mut LabelNames, scope: &'a InstrumentationScope) -> 
 /// Label names by key, remembered: the series of a metric share their keys.
 #[derive(Debug)]
 struct LabelNames {
-    strategy: TranslationStrategy,
+    naming: Naming,
     kind: Kind,
     known: HashMap<String, Arc<str>>,
 }
@@ -157,7 +171,7 @@ impl LabelNames {
         if let Some(name) = self.known.get(key) {
             return Arc::clone(name);
         }
-        let mut name = label_name(self.strategy, key);
+        let mut name = self.naming.label(key);
         if self.kind == Kind::Histogram && name == BUCKET_BOUND {
             name.insert_str(0, "exported_");
         }

@@ -1,11 +1,19 @@
 use super::*;
+use crate::escaping::is_legacy;
 use TranslationStrategy::{
     None as Raw, UnderscoresWithSuffixes, UnderscoresWithoutSuffixes, Utf8WithSuffixes,
 };
 use proptest::prelude::*;
 
+fn naming(strategy: TranslationStrategy, escaping: Escaping) -> Naming {
+    Naming { strategy, escaping }
+}
+
 fn named(strategy: TranslationStrategy, name: &str, unit: &str, kind: Kind) -> String {
-    metric_name(strategy, name, &crate::unit::unit_words(unit), kind).unwrap()
+    let naming = naming(strategy, Escaping::Underscores);
+    naming
+        .metric(name, &crate::unit::unit_words(unit), kind)
+        .unwrap()
 }
 
 #[test]
@@ -38,28 +46,52 @@ fn suffixes_are_added_once_and_in_order() {
     }
 }
 
-/// The table of the specification's Prometheus exporter page, for formats without UTF-8 names.
+/// The table of the specification's Prometheus exporter page.
 #[test]
-fn each_strategy_escaped_for_a_page_without_utf8() {
-    for (strategy, expected) in [
-        (UnderscoresWithSuffixes, "foo_bar_bytes_total"),
-        (UnderscoresWithoutSuffixes, "foo_bar"),
-        (Utf8WithSuffixes, "foo_bar_bytes_total"),
-        (Raw, "foo_bar"),
+fn each_strategy_then_each_escaping() {
+    for (strategy, underscores, utf8) in [
+        (
+            UnderscoresWithSuffixes,
+            "foo_bar_bytes_total",
+            "foo_bar_bytes_total",
+        ),
+        (UnderscoresWithoutSuffixes, "foo_bar", "foo_bar"),
+        (
+            Utf8WithSuffixes,
+            "foo_bar_bytes_total",
+            "foo.bar_bytes_total",
+        ),
+        (Raw, "foo_bar", "foo.bar"),
     ] {
-        assert_eq!(named(strategy, "foo.bar", "By", Kind::Counter), expected);
+        assert_eq!(named(strategy, "foo.bar", "By", Kind::Counter), underscores);
+        let allowed = naming(strategy, Escaping::AllowUtf8);
+        let allowed = allowed.metric("foo.bar", "bytes", Kind::Counter);
+        assert_eq!(allowed.as_deref(), Some(utf8));
     }
     assert_eq!(named(Raw, "a..b", "", Kind::Gauge), "a__b");
-    assert_eq!(named(Raw, "1a", "", Kind::Gauge), "_1a");
+    assert_eq!(named(Raw, "1a", "", Kind::Gauge), "_a");
+    let dots = naming(UnderscoresWithSuffixes, Escaping::Dots);
+    let dotted = dots.metric("foo.bar", "", Kind::Gauge);
+    assert_eq!(dotted.as_deref(), Some("foo__bar"));
+    let values = naming(Utf8WithSuffixes, Escaping::Values);
+    let values = values.metric("日.x", "seconds", Kind::Gauge);
+    assert_eq!(values.as_deref(), Some("U___65e5__2e_x__seconds"));
 }
 
 #[test]
 fn a_name_of_nothing_but_symbols_is_no_name() {
     for name in ["", "_", "...", "日本", ":", "-/"] {
         for strategy in TranslationStrategy::ALL {
-            assert_eq!(metric_name(strategy, name, "seconds", Kind::Counter), None);
+            let naming = naming(strategy, Escaping::Underscores);
+            assert_eq!(naming.metric(name, "seconds", Kind::Counter), None);
         }
     }
+    let utf8 = naming(Raw, Escaping::AllowUtf8);
+    assert_eq!(
+        utf8.metric("日本", "", Kind::Gauge).as_deref(),
+        Some("日本")
+    );
+    assert_eq!(utf8.metric("", "seconds", Kind::Gauge), None);
 }
 
 #[test]
@@ -74,10 +106,22 @@ fn labels() {
         ("ключ", "_"),
         ("_private", "_private"),
     ] {
-        assert_eq!(label_name(UnderscoresWithSuffixes, key), expected, "{key}");
+        let naming = naming(UnderscoresWithSuffixes, Escaping::Underscores);
+        assert_eq!(naming.label(key), expected, "{key}");
     }
-    assert_eq!(label_name(Raw, "__name__"), "_name__");
-    assert_eq!(label_name(Raw, "a..b"), "a__b");
+    for (escaping, key, expected) in [
+        (Escaping::Underscores, "__name__", "_name__"),
+        (Escaping::Underscores, "a..b", "a__b"),
+        (Escaping::Underscores, "._x", "_x"),
+        (Escaping::AllowUtf8, "__name__", "_name__"),
+        (Escaping::AllowUtf8, "a..b", "a..b"),
+        (Escaping::AllowUtf8, "", "_"),
+        (Escaping::Values, "a:b", "U__a_3a_b"),
+        (Escaping::Dots, "_x", "key__x"),
+        (Escaping::Dots, "a.b_c", "a_dot_b__c"),
+    ] {
+        assert_eq!(naming(Raw, escaping).label(key), expected, "{key}");
+    }
 }
 
 proptest! {
@@ -86,22 +130,22 @@ proptest! {
         text in prop_oneof!["\\PC*", any::<String>(), "[_:0-9a.]{0,8}"],
         unit: String,
         strategy in proptest::sample::select(&TranslationStrategy::ALL[..]),
+        escaping in proptest::sample::select(&Escaping::ALL[1..]),
         kind in proptest::sample::select(&[Kind::Counter, Kind::Gauge, Kind::Histogram][..]),
     ) {
         let unit = crate::unit::unit_words(&unit);
-        if let Some(name) = metric_name(strategy, &text, &unit, kind) {
-            prop_assert!(name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_' || c == ':'));
-            prop_assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':'));
-            let counter = kind == Kind::Counter && strategy.adds_suffixes();
-            prop_assert!(!counter || !name.ends_with("total_total"));
-            if strategy.collapses() {
-                prop_assert!(!name.contains("__"));
-                prop_assert!(!counter || name.ends_with("total"));
+        let naming = naming(strategy, escaping);
+        if let Some(name) = naming.metric(&text, &unit, kind) {
+            prop_assert!(is_legacy(&name, true), "{}", name);
+            if escaping == Escaping::Underscores {
+                let counter = kind == Kind::Counter && strategy.adds_suffixes();
+                prop_assert!(!counter || !name.ends_with("total_total"));
+                prop_assert!(!(counter && strategy.is_legal()) || name.ends_with("total"));
+                prop_assert!(!strategy.is_legal() || !name.contains("__"));
             }
         }
-        let label = label_name(strategy, &text);
-        prop_assert!(label.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_'));
-        prop_assert!(label.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+        let label = naming.label(&text);
+        prop_assert!(is_legacy(&label, false), "{}", label);
         prop_assert!(!label.starts_with("__"));
     }
 }

@@ -6,9 +6,11 @@ use meterline_sdk::{Metric, Resource, Snapshot};
 use super::same;
 use super::series::MetricPlan;
 use crate::dropped::{DropReason, Dropped};
-use crate::families::Kind;
+use crate::escape::escape_into;
+use crate::escaping::is_legacy;
+use crate::families::{Kind, OpenMetricsType};
 use crate::labels::{LabelRules, Texts};
-use crate::name::metric_name;
+use crate::name::Naming;
 use crate::options::TranslationOptions;
 use crate::unit::unit_words;
 
@@ -19,6 +21,10 @@ const TARGET_INFO: &str = "target_info";
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     resource: Arc<Resource>,
+    /// How everything in it was named.
+    pub(crate) naming: Naming,
+    /// Whether OpenMetrics has `_created` lines.
+    pub(crate) created_timestamps: bool,
     /// One per metric of the snapshot, in its order.
     pub(crate) metrics: Vec<MetricPlan>,
     /// Sorted by name.
@@ -29,6 +35,9 @@ pub(crate) struct Plan {
 #[derive(Debug)]
 pub(crate) struct FamilyPlan {
     pub(crate) name: String,
+    /// How a line of it begins: the name, or `{"name"` if it needs quotes.
+    pub(crate) head: String,
+    pub(crate) openmetrics: OpenMetricsType,
     pub(crate) help: String,
     pub(crate) unit: String,
     pub(crate) kind: Kind,
@@ -66,6 +75,8 @@ impl Plan {
         }
         Self {
             resource: Arc::clone(&snapshot.resource),
+            naming: options.naming(),
+            created_timestamps: options.created_timestamps,
             metrics,
             families: families.sorted(),
         }
@@ -93,7 +104,7 @@ impl Plan {
             let mut changed = new;
             for index in family.metrics() {
                 let (plan, metric) = (&mut self.metrics[index], &snapshot.metrics[index]);
-                changed |= plan.refresh(options, &self.resource, &family.name, metric);
+                changed |= plan.refresh(options, &self.resource, &family.head, metric);
             }
             if changed {
                 mark_duplicates(family, &mut self.metrics);
@@ -128,6 +139,39 @@ impl Plan {
 }
 
 impl FamilyPlan {
+    fn new(name: String, kind: Kind, source: Source) -> Self {
+        let mut head = String::new();
+        if is_legacy(&name, true) {
+            head.push_str(&name);
+        } else {
+            head.push_str("{\"");
+            escape_into(&mut head, &name, true);
+            head.push('"');
+        }
+        Self {
+            name,
+            head,
+            openmetrics: OpenMetricsType::Own,
+            help: String::new(),
+            unit: String::new(),
+            kind,
+            sources: vec![source],
+        }
+    }
+
+    /// Its name in OpenMetrics.
+    pub(crate) fn openmetrics_name(&self) -> &str {
+        match self.openmetrics {
+            OpenMetricsType::Stem(_) => self.name.rsplit_once('_').map_or("", |(stem, _)| stem),
+            OpenMetricsType::Own | OpenMetricsType::Unknown => &self.name,
+        }
+    }
+
+    /// The names its samples may have.
+    pub(crate) fn sample_names(&self) -> impl Iterator<Item = String> {
+        sample_names(&self.name, self.kind).into_iter()
+    }
+
     fn metrics(&self) -> impl Iterator<Item = usize> {
         self.sources.iter().filter_map(|source| match source {
             Source::Metric(index) => Some(*index),
@@ -146,17 +190,16 @@ struct Assignment {
 
 impl Assignment {
     fn add_target(&mut self, options: &TranslationOptions, resource: &Resource) {
+        let name = options.naming().escaping.apply(TARGET_INFO, true);
+        let source = Source::Target(Texts::default());
+        let mut family = FamilyPlan::new(name, Kind::Gauge, source);
         let mut texts = Texts::default();
-        let mut rules = LabelRules::bare(options.strategy, Kind::Gauge);
-        texts.push(|out| rules.render_line(out, TARGET_INFO, resource.attributes()));
-        self.claimed.insert(TARGET_INFO.to_owned(), 0);
-        self.families.push(FamilyPlan {
-            name: TARGET_INFO.to_owned(),
-            help: "Target metadata".to_owned(),
-            unit: String::new(),
-            kind: Kind::Gauge,
-            sources: vec![Source::Target(texts)],
-        });
+        let mut rules = LabelRules::bare(options.naming(), Kind::Gauge);
+        texts.push(|out| rules.render_line(out, &family.head, resource.attributes()));
+        family.sources = vec![Source::Target(texts)];
+        family.help = "Target metadata".to_owned();
+        self.claimed.insert(family.name.clone(), 0);
+        self.families.push(family);
     }
 
     /// Adds the metric at this position of the snapshot to the family of its name, or says why
@@ -171,8 +214,8 @@ impl Assignment {
         let kind = kind.ok_or(DropReason::Unsupported)?;
         let descriptor = &metric.descriptor;
         let unit = unit_words(&descriptor.unit);
-        let name = metric_name(options.strategy, &descriptor.name, &unit, kind)
-            .ok_or(DropReason::InvalidName)?;
+        let name = options.naming().metric(&descriptor.name, &unit, kind);
+        let name = name.ok_or(DropReason::InvalidName)?;
         if let Some(&at) = self.claimed.get(&name)
             && self.families[at].name == name
         {
@@ -188,20 +231,40 @@ impl Assignment {
         let at = self.families.len();
         self.claimed
             .extend(samples.into_iter().map(|name| (name, at)));
-        self.families.push(FamilyPlan {
-            name,
-            help: descriptor.description.clone().into_owned(),
-            unit,
-            kind,
-            sources: vec![Source::Metric(index)],
-        });
+        let mut family = FamilyPlan::new(name, kind, Source::Metric(index));
+        family.help = descriptor.description.clone().into_owned();
+        family.unit = unit;
+        self.families.push(family);
         Ok(())
     }
 
     fn sorted(mut self) -> Vec<FamilyPlan> {
         self.families.sort_by(|a, b| a.name.cmp(&b.name));
+        for family in &mut self.families {
+            family.openmetrics = openmetrics_type(family, &mut self.claimed);
+        }
         self.families
     }
+}
+
+/// How OpenMetrics shows a family, whose name there must not be that of another family's sample.
+fn openmetrics_type(family: &FamilyPlan, claimed: &mut HashMap<String, usize>) -> OpenMetricsType {
+    let target = matches!(family.sources[0], Source::Target(_));
+    let (suffix, kind, created) = match family.kind {
+        Kind::Counter => ("_total", "counter", true),
+        Kind::Gauge if target => ("_info", "info", false),
+        Kind::Gauge | Kind::Histogram => return OpenMetricsType::Own,
+    };
+    let Some(stem) = family.name.strip_suffix(suffix).filter(|s| !s.is_empty()) else {
+        return OpenMetricsType::Unknown;
+    };
+    let names = [stem.to_owned(), format!("{stem}_created")];
+    let names = &names[..1 + usize::from(created)];
+    if names.iter().any(|name| claimed.contains_key(name)) {
+        return OpenMetricsType::Unknown;
+    }
+    claimed.extend(names.iter().map(|name| (name.clone(), usize::MAX)));
+    OpenMetricsType::Stem(kind)
 }
 
 impl FamilyPlan {
@@ -235,7 +298,7 @@ impl FamilyPlan {
 fn sample_names(name: &str, kind: Kind) -> Vec<String> {
     let suffixes: &[&str] = match kind {
         Kind::Counter | Kind::Gauge => &[""],
-        Kind::Histogram => &["", "_bucket", "_sum", "_count"],
+        Kind::Histogram => &["", "_bucket", "_sum", "_count", "_created"],
     };
     suffixes.iter().map(|s| format!("{name}{s}")).collect()
 }

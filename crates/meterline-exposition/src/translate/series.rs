@@ -1,6 +1,6 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use meterline_sdk::{Data, Descriptor, Metric, Resource, Series};
+use meterline_sdk::{Data, Descriptor, Metric, Resource, Series, Temporality};
 use opentelemetry::InstrumentationScope;
 
 use super::same;
@@ -8,6 +8,7 @@ use crate::dropped::DropReason;
 use crate::families::{BucketBounds, Kind};
 use crate::labels::{LabelRules, Texts};
 use crate::options::TranslationOptions;
+use crate::protobuf::Pieces;
 
 /// What is known about one metric of the snapshot, at the same position.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(crate) struct MetricPlan {
     /// Per series: of numbers `name{labels} `, ready to be followed by the value; of histograms,
     /// whose labels go on, the labels only.
     pub(crate) texts: Texts,
+    /// As the texts, for protobuf; made when it is first asked for.
+    pub(crate) pieces: OnceLock<Pieces>,
     /// Positions of series that another point of the family already shows, sorted.
     pub(crate) duplicates: Vec<usize>,
     /// Of histograms.
@@ -33,10 +36,11 @@ impl MetricPlan {
         Self {
             scope: Arc::clone(&metric.scope),
             descriptor: Arc::clone(&metric.descriptor),
-            kind: kind_of(&metric.data),
+            kind: kind_of(metric),
             dropped: None,
             series: Arc::default(),
             texts: Texts::default(),
+            pieces: OnceLock::new(),
             duplicates: Vec::new(),
             bounds: BucketBounds::default(),
         }
@@ -46,23 +50,24 @@ impl MetricPlan {
     pub(super) fn fits(&self, metric: &Metric) -> bool {
         same(&self.scope, &metric.scope)
             && same(&self.descriptor, &metric.descriptor)
-            && self.kind == kind_of(&metric.data)
+            && self.kind == kind_of(metric)
     }
 
     /// Takes over the texts of an earlier plan for the same metric.
     pub(super) fn reuse(&mut self, known: Self) {
         self.series = known.series;
         self.texts = known.texts;
+        self.pieces = known.pieces;
         self.bounds = known.bounds;
     }
 
-    /// Brings texts and bounds up to date with `metric`, which is shown as `name`; tells whether
+    /// Brings texts and bounds up to date with `metric`, whose lines begin with `head`; tells whether
     /// any text changed.
     pub(super) fn refresh(
         &mut self,
         options: &TranslationOptions,
         resource: &Resource,
-        name: &str,
+        head: &str,
         metric: &Metric,
     ) -> bool {
         if let Data::Histogram(data) | Data::Both(data, _) = &metric.data
@@ -79,24 +84,26 @@ impl MetricPlan {
             .texts
             .rebuilt(&self.series, &metric.series, |out, series| match kind {
                 Kind::Histogram => rules.render(out, series.attributes()),
-                Kind::Counter | Kind::Gauge => rules.render_line(out, name, series.attributes()),
+                Kind::Counter | Kind::Gauge => rules.render_line(out, head, series.attributes()),
             });
+        self.pieces = OnceLock::new();
         self.series = Arc::clone(&metric.series);
         true
     }
 }
 
-/// The Prometheus type of this data; `None` if there is none.
-pub(super) fn kind_of(data: &Data) -> Option<Kind> {
-    match data {
+/// The Prometheus type of this data; `None` if there is none, as for deltas.
+pub(super) fn kind_of(metric: &Metric) -> Option<Kind> {
+    match &metric.data {
+        Data::Gauge(_) => Some(Kind::Gauge),
+        _ if metric.temporality != Temporality::Cumulative => None,
         Data::Sum {
             monotonic: true, ..
         } => Some(Kind::Counter),
-        Data::Sum {
-            monotonic: false, ..
+        Data::Sum { .. } => Some(Kind::Gauge),
+        Data::Histogram(_) | Data::Both(..) | Data::ExponentialHistogram(_) => {
+            Some(Kind::Histogram)
         }
-        | Data::Gauge(_) => Some(Kind::Gauge),
-        Data::Histogram(_) | Data::Both(..) => Some(Kind::Histogram),
         _ => None,
     }
 }

@@ -6,8 +6,8 @@ use meterline_sdk::{
 use opentelemetry::{InstrumentationScope, KeyValue};
 
 use super::*;
+use crate::Format;
 use crate::dropped::Dropped;
-use crate::encode_text;
 
 fn metric(scope: &'static str, name: &'static str, data: Data) -> Metric {
     let series = (0..data.len()).map(|id| series(i64::try_from(id).unwrap()));
@@ -65,7 +65,7 @@ fn bare() -> Translator {
 fn page(translator: &mut Translator, snapshot: &Snapshot) -> (String, Dropped) {
     let families = translator.translate(snapshot);
     let mut page = Vec::new();
-    encode_text(&families, &mut page);
+    Format::Text.encode(&families, &mut page);
     (String::from_utf8(page).unwrap(), families.dropped())
 }
 

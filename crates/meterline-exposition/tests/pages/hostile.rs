@@ -1,8 +1,15 @@
 //! Snapshots that nobody wishes for: names, keys and values made to break a page.
 
-use meterline_exposition::{TranslationOptions, TranslationStrategy};
-use meterline_sdk::{Data, Histograms, Metric, Number, Snapshot};
-use opentelemetry::{Array, InstrumentationScope, Key, KeyValue, StringValue, Value};
+use std::time::{Duration, UNIX_EPOCH};
+
+use meterline_exposition::{Escaping, TranslationOptions, TranslationStrategy};
+use meterline_sdk::{
+    Data, Exemplar, ExponentialBuckets, ExponentialHistograms, ExponentialPoint, Histograms,
+    Metric, Number, Snapshot, Temporality,
+};
+use opentelemetry::{
+    Array, InstrumentationScope, Key, KeyValue, SpanId, StringValue, TraceId, Value,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -21,6 +28,9 @@ const NAMES: &[&str] = &[
     "x_count",
     "x_sum",
     "x_bucket",
+    "x_created",
+    "x_info",
+    "target",
     "x.bucket",
     "x_seconds",
     "a.b",
@@ -186,8 +196,22 @@ fn data(points: usize) -> impl Strategy<Value = Data> {
             values,
         },
     });
+    let both = (fixed(points), native(points));
+    let both = both.prop_map(|(fixed, native)| match fixed {
+        Data::Histogram(fixed) => Data::Both(fixed, native),
+        other => other,
+    });
+    prop_oneof![
+        4 => numbers,
+        2 => fixed(points),
+        1 => native(points).prop_map(Data::ExponentialHistogram),
+        1 => both,
+    ]
+}
+
+fn fixed(points: usize) -> impl Strategy<Value = Data> {
     let bounds = vec(any_float(), 0..5);
-    let histograms = bounds.prop_flat_map(move |bounds| {
+    bounds.prop_flat_map(move |bounds| {
         let point = (vec(any::<u64>(), bounds.len() + 1), any_number());
         vec(point, points).prop_map(move |points| {
             let mut data = Histograms::new(bounds.clone().into());
@@ -196,8 +220,68 @@ fn data(points: usize) -> impl Strategy<Value = Data> {
             }
             Data::Histogram(data)
         })
+    })
+}
+
+fn native(points: usize) -> impl Strategy<Value = ExponentialHistograms> {
+    vec(exponential_point(), points).prop_map(|points| {
+        let mut data = ExponentialHistograms::default();
+        for (scale, zero, positive, negative, sum) in points {
+            data.push(ExponentialPoint {
+                scale,
+                zero_count: zero.0,
+                zero_threshold: zero.1,
+                positive: ExponentialBuckets {
+                    offset: positive.0,
+                    counts: &positive.1,
+                },
+                negative: ExponentialBuckets {
+                    offset: negative.0,
+                    counts: &negative.1,
+                },
+                sum,
+                min_max: None,
+            });
+        }
+        data
+    })
+}
+
+type Buckets = (i32, Vec<u64>);
+
+/// Scale, count and width of the zero bucket, positive and negative buckets, sum.
+fn exponential_point() -> impl Strategy<Value = (i8, (u64, f64), Buckets, Buckets, Number)> {
+    let count = || prop_oneof![3 => 0..9_u64, 1 => any::<u64>()];
+    let offset = || prop_oneof![3 => -20..20, 1 => any::<i32>()];
+    let buckets = || (offset(), vec(count(), 0..6));
+    let threshold = prop_oneof![3 => Just(0.0), 1 => any_float()];
+    let scale = prop_oneof![3 => -10..=20_i8, 1 => any::<i8>()];
+    (
+        scale,
+        (count(), threshold),
+        buckets(),
+        buckets(),
+        any_number(),
+    )
+}
+
+fn exemplars() -> impl Strategy<Value = Vec<(usize, Exemplar)>> {
+    let span = any::<Option<(u128, u64)>>();
+    let exemplar = (0..4_usize, any_number(), any::<u32>(), span, attributes());
+    let exemplar = exemplar.prop_map(|(point, value, time, span, attributes)| {
+        let exemplar = Exemplar {
+            value,
+            time: UNIX_EPOCH + Duration::from_nanos(u64::from(time) << 30),
+            span: span.map(|(trace, span)| (TraceId::from(trace), SpanId::from(span))),
+            filtered_attributes: attributes.into(),
+        };
+        (point, exemplar)
     });
-    prop_oneof![2 => numbers, 1 => histograms]
+    let some = vec(exemplar, 1..8).prop_map(|mut exemplars| {
+        exemplars.sort_by_key(|(point, _)| *point);
+        exemplars
+    });
+    prop_oneof![2 => Just(Vec::new()), 1 => some]
 }
 
 fn metric() -> impl Strategy<Value = Metric> {
@@ -206,9 +290,19 @@ fn metric() -> impl Strategy<Value = Metric> {
         let data = data(series.len());
         (Just(series), data)
     });
-    (scope(), named, points).prop_map(|(scope, (name, unit, help), (series, data))| {
-        in_scope(scope, [&name, unit, &help], series, data)
-    })
+    let all = (scope(), named, points, exemplars(), 0..20);
+    all.prop_map(
+        |(scope, (name, unit, help), (series, data), exemplars, kind)| {
+            let mut metric = in_scope(scope, [&name, unit, &help], series, data);
+            for (point, exemplar) in exemplars {
+                metric.exemplars.push(point, exemplar);
+            }
+            if kind == 0 {
+                metric.temporality = Temporality::Delta { since: UNIX_EPOCH };
+            }
+            metric
+        },
+    )
 }
 
 pub(crate) fn hostile_snapshot() -> impl Strategy<Value = Snapshot> {
@@ -218,9 +312,13 @@ pub(crate) fn hostile_snapshot() -> impl Strategy<Value = Snapshot> {
 pub(crate) fn any_options() -> impl Strategy<Value = TranslationOptions> {
     let strategy = select(&TranslationStrategy::ALL[..]);
     let labels = vec(select(KEYS).prop_map(str::to_owned), 0..3);
-    (strategy, any::<[bool; 2]>(), labels).prop_map(|(strategy, [scope, target], labels)| {
+    let escaping = select(&Escaping::ALL[..]);
+    let all = (strategy, escaping, any::<[bool; 3]>(), labels);
+    all.prop_map(|(strategy, escaping, [scope, target, created], labels)| {
         let mut options = TranslationOptions::default();
         options.strategy = strategy;
+        options.escaping = escaping;
+        options.created_timestamps = created;
         options.scope_labels = scope;
         options.target_info = target;
         options.resource_labels = labels;

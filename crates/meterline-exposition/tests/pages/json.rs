@@ -45,26 +45,24 @@ fn compare<'a>(block: Block<'_>, series: &mut impl Iterator<Item = &'a Value>) {
     let mut next = || series.next().expect("a series for every point");
     match block {
         Block::Numbers(block) => {
-            for (labels, value) in block.iter() {
+            for row in block.iter() {
                 let shown = next();
-                assert_eq!(shown["labels"], labels.iter().collect::<Value>());
-                assert!(
-                    same(&shown["value"], value.as_f64()),
-                    "{shown} is {value:?}"
-                );
+                assert_eq!(shown["labels"], row.labels.iter().collect::<Value>());
+                let value = row.value.as_f64();
+                assert!(same(&shown["value"], value), "{shown} is {value:?}");
             }
         }
         Block::Histograms(block) => {
-            for (labels, point) in block.iter() {
+            for row in block.iter() {
                 let shown = next();
-                assert_eq!(shown["labels"], labels.iter().collect::<Value>());
+                assert_eq!(shown["labels"], row.labels.iter().collect::<Value>());
                 assert!(
-                    same(&shown["sum"], point.sum.as_f64()),
-                    "{shown} is {point:?}"
+                    same(&shown["sum"], row.sum().as_f64()),
+                    "{shown} is {row:?}"
                 );
                 let buckets = shown["buckets"].as_array().expect("buckets");
-                assert_eq!(buckets.len(), block.buckets(point).count());
-                for (shown, bucket) in buckets.iter().zip(block.buckets(point)) {
+                assert_eq!(buckets.len(), row.buckets().count());
+                for (shown, bucket) in buckets.iter().zip(row.buckets()) {
                     assert!(same(&shown[0], bucket.bound), "{shown} is {bucket:?}");
                     assert_eq!(shown[1], json!(bucket.count));
                 }

@@ -1,10 +1,11 @@
 //! What is encoded is read back by our own strict parser as it was meant.
 
 use meterline_exposition::parse::{Page, Severity, Suffix, Syntax};
-use meterline_exposition::{Translator, encode_text};
+use meterline_exposition::{Format, Translator};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
+use crate::build::for_format;
 use crate::hostile::{any_options, hostile_snapshot};
 use crate::with_python::{Labels, Samples, bits, config, expected};
 
@@ -39,7 +40,7 @@ fn by_value(labels: &mut Labels) {
 }
 
 fn meant(families: &meterline_exposition::Families<'_>) -> Samples {
-    let samples = expected(families).0.into_iter();
+    let samples = expected(families, None, false).0.into_iter();
     samples
         .map(|((name, mut labels), value)| {
             by_value(&mut labels);
@@ -52,11 +53,15 @@ fn meant(families: &meterline_exposition::Families<'_>) -> Samples {
 fn hostile_snapshots_survive_text() {
     let strategy = (any_options(), hostile_snapshot());
     let outcome = TestRunner::new(config(1_000)).run(&strategy, |(options, snapshot)| {
-        let mut translator = Translator::new(options);
-        let families = translator.translate(&snapshot);
-        let mut bytes = Vec::new();
-        encode_text(&families, &mut bytes);
-        for syntax in [Syntax::Text, Syntax::TextUtf8] {
+        for (format, syntax) in [
+            (Format::Text, Syntax::Text),
+            (Format::Text, Syntax::TextUtf8),
+            (Format::TextUtf8, Syntax::TextUtf8),
+        ] {
+            let mut translator = Translator::new(for_format(format, options.clone()));
+            let families = translator.translate(&snapshot);
+            let mut bytes = Vec::new();
+            format.encode(&families, &mut bytes);
             let page = Page::parse(&bytes, syntax);
             let page = page.map_err(|fault| TestCaseError::fail(fault.to_string()))?;
             prop_assert_eq!(read(&page), meant(&families));

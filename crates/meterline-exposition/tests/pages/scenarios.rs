@@ -1,10 +1,12 @@
 //! The pages that golden files show.
 
-use meterline_exposition::{TranslationOptions, TranslationStrategy};
-use meterline_sdk::{Data, Number, Snapshot};
+use meterline_exposition::{Escaping, TranslationOptions, TranslationStrategy};
+use meterline_sdk::{Data, Histograms, Number, Snapshot};
 use opentelemetry::{Array, InstrumentationScope, KeyValue, Value};
 
-use crate::build::{attributes, counter, gauge, histogram, in_scope, metric, snapshot};
+use crate::build::{
+    attributes, counter, exponential, gauge, histogram, in_scope, metric, snapshot, with_exemplars,
+};
 
 /// A snapshot, how to show it, and the golden files' name.
 pub(crate) struct Scenario {
@@ -21,7 +23,20 @@ pub(crate) fn all() -> Vec<Scenario> {
         scenario("conflicts", without_scope(), conflicts()),
         scenario("numbers", without_scope(), numbers()),
         scenario("scopes_and_resource", with_resource_labels(), scopes()),
-        scenario("nothing", plain, snapshot(&[], Vec::new())),
+        scenario("nothing", plain.clone(), snapshot(&[], Vec::new())),
+        scenario("exemplars", plain.clone(), exemplars()),
+        scenario(
+            "created_timestamps",
+            with_created_timestamps(),
+            web_service(),
+        ),
+        scenario(
+            "exponential_histograms",
+            without_scope(),
+            exponential_histograms(),
+        ),
+        scenario("openmetrics_names", without_scope(), openmetrics_names()),
+        scenario("utf8_names", with_utf8_names(), utf8_names()),
     ];
     for (name, strategy) in [
         (
@@ -46,6 +61,12 @@ pub(crate) fn all() -> Vec<Scenario> {
     scenarios
 }
 
+/// The scenario of this name.
+pub(crate) fn named(name: &str) -> Scenario {
+    let found = all().into_iter().find(|scenario| scenario.name == name);
+    found.expect("there is such a scenario")
+}
+
 fn scenario(name: &'static str, options: TranslationOptions, snapshot: Snapshot) -> Scenario {
     Scenario {
         name,
@@ -57,6 +78,20 @@ fn scenario(name: &'static str, options: TranslationOptions, snapshot: Snapshot)
 fn without_scope() -> TranslationOptions {
     let mut options = TranslationOptions::default();
     options.scope_labels = false;
+    options
+}
+
+fn with_created_timestamps() -> TranslationOptions {
+    let mut options = TranslationOptions::default();
+    options.created_timestamps = true;
+    options
+}
+
+fn with_utf8_names() -> TranslationOptions {
+    let mut options = without_scope();
+    options.strategy = TranslationStrategy::Utf8WithSuffixes;
+    options.escaping = Escaping::AllowUtf8;
+    options.created_timestamps = true;
     options
 }
 
@@ -254,6 +289,170 @@ fn names() -> Snapshot {
                 counter(&[3]),
             ),
             metric(["speed", "m/s", "A rate."], one(), gauge(&[4.0])),
+        ],
+    )
+}
+
+fn exemplars() -> Snapshot {
+    let long = "x".repeat(40);
+    let duration = metric(
+        ["http.duration", "s", "With examples."],
+        vec![Vec::new(), attributes(&[("route", "/quiet")])],
+        histogram(
+            &[0.1, 1.0],
+            &[
+                (&[2, 0, 1], Number::F64(99.05)),
+                (&[0, 0, 0], Number::F64(0.0)),
+            ],
+        ),
+    );
+    // Of two in one bucket the later one is shown; one that fits no label limit loses attributes.
+    let duration = with_exemplars(
+        duration,
+        &[
+            (0, 0.02, &[]),
+            (0, 0.03, &[]),
+            (0, 99.0, &[KeyValue::new("user.id", 7)]),
+        ],
+    );
+    let given = [
+        KeyValue::new("trace_id", "not this"),
+        KeyValue::new("much", "y".repeat(80)),
+        KeyValue::new("note", long),
+    ];
+    let orders = metric(["orders", "", "Counted."], vec![Vec::new()], counter(&[2]));
+    let none: &[KeyValue] = &[];
+    let earlier = [
+        (0, 1.0, none),
+        (0, 1.0, none),
+        (0, 1.0, none),
+        (0, 1.0, none),
+    ];
+    let mut all = earlier.to_vec();
+    all.push((0, 2.0, &given));
+    let orders = with_exemplars(orders, &all);
+    let level = metric(
+        ["level", "", "Gauges show none."],
+        vec![Vec::new()],
+        gauge(&[1.0]),
+    );
+    let level = with_exemplars(level, &[(0, 1.0, &[])]);
+    snapshot(&[], vec![duration, level, orders])
+}
+
+fn exponential_histograms() -> Snapshot {
+    let one = || vec![Vec::new()];
+    let native = |name: &'static str, help, points: &[_]| {
+        metric(
+            [name, "", help],
+            one(),
+            Data::ExponentialHistogram(exponential(points)),
+        )
+    };
+    // The example of the specification.
+    let worked = (0, 0, (3, &[10, 0, 0, 20, 5, 2][..]), (0, &[][..]));
+    let mut fixed = Histograms::new([1.0, 100.0].into());
+    fixed.push([0, 17, 20], Number::F64(12.5), None);
+    let both = Data::Both(fixed, exponential(&[worked]));
+    snapshot(
+        &[],
+        vec![
+            metric(["both", "s", "Fixed and exponential."], one(), both),
+            native(
+                "coarse",
+                "Coarser than any schema.",
+                &[(-6, 1, (-1, &[3, 4]), (0, &[]))],
+            ),
+            native("empty", "Nothing recorded.", &[(20, 0, (0, &[]), (0, &[]))]),
+            native(
+                "fine",
+                "Finer than any schema.",
+                &[(10, 2, (0, &[1, 2, 3, 4, 5]), (-3, &[6, 7]))],
+            ),
+            native("worked", "The specification's example.", &[worked]),
+        ],
+    )
+}
+
+/// Names that are no trouble elsewhere.
+fn openmetrics_names() -> Snapshot {
+    let one = || vec![Vec::new()];
+    let point: [(&[u64], Number); 1] = [(&[1, 2], Number::F64(-4.0))];
+    snapshot(
+        &attributes(&[("service.name", "osapi")]),
+        vec![
+            metric(
+                ["a", "", "In the way of the counter."],
+                one(),
+                gauge(&[1.0]),
+            ),
+            metric(
+                ["a", "", "Its name without _total is taken."],
+                one(),
+                counter(&[2]),
+            ),
+            metric(["b", "", "In a unit: \"s\"."], one(), counter(&[3])),
+            metric(
+                ["h", "By", "A sum that may fall."],
+                one(),
+                histogram(&[-1.0], &point),
+            ),
+            metric(
+                ["h.created", "By", "In the way of a histogram."],
+                one(),
+                gauge(&[4.0]),
+            ),
+            metric(
+                ["target", "", "In the way of the resource."],
+                one(),
+                gauge(&[5.0]),
+            ),
+            metric(["time", "s", "With a unit."], one(), counter(&[6])),
+            metric(
+                ["less", "", "Below zero."],
+                one(),
+                Data::Sum {
+                    monotonic: true,
+                    values: vec![Number::F64(-1.0)],
+                },
+            ),
+        ],
+    )
+}
+
+fn utf8_names() -> Snapshot {
+    let labels = || attributes(&[("http.route", "/a"), ("plain", "b"), ("say \"hi\"\n", "c")]);
+    let point: [(&[u64], Number); 1] = [(&[1, 2], Number::F64(4.0))];
+    let latency = metric(
+        ["http.latency", "s", "Quoted."],
+        vec![Vec::new(), labels()],
+        histogram(&[1.0], &[point[0], point[0]]),
+    );
+    let latency = with_exemplars(latency, &[(0, 0.5, &[KeyValue::new("user.id", "x")])]);
+    snapshot(
+        &attributes(&[("service.name", "osapi")]),
+        vec![
+            latency,
+            metric(
+                ["jobs.done", "", "Dots."],
+                vec![Vec::new(), labels()],
+                counter(&[3, 4]),
+            ),
+            metric(
+                ["plain", "By", "Needs none."],
+                vec![labels()],
+                gauge(&[5.0]),
+            ),
+            metric(
+                ["temperature.日本", "Cel", "Other letters."],
+                vec![Vec::new()],
+                gauge(&[21.5]),
+            ),
+            metric(
+                ["a \"b\"\\\nc", "", "Escaped."],
+                vec![Vec::new()],
+                gauge(&[1.0]),
+            ),
         ],
     )
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use meterline_exposition::TEXT_CONTENT_TYPE;
+use meterline_exposition::{Escaping, Format};
 use xtask::{Prometheus, Target};
 
 use crate::build::text_page;
@@ -62,9 +62,10 @@ fn answer(mut stream: TcpStream, pages: &[String]) -> std::io::Result<()> {
     let page = page
         .and_then(|page| pages.get(page))
         .map_or("", String::as_str);
+    let content_type = Format::Text.content_type(Escaping::Underscores);
     write!(
         stream,
-        "HTTP/1.1 200 OK\r\nContent-Type: {TEXT_CONTENT_TYPE}\r\nContent-Length: {}\r\n\
+        "HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\
          Connection: close\r\n\r\n{page}",
         page.len()
     )

@@ -8,18 +8,12 @@ use super::TelemetryConfig;
 
 /// Dotted keys below `telemetry` that have to stay at their default; one that ends with a dot is a
 /// whole section.
-pub const UNAVAILABLE: [&str; 3] = ["metrics.created_timestamps", "otlp.", "traces.enabled"];
+pub const UNAVAILABLE: [&str; 2] = ["otlp.", "traces.enabled"];
 
 /// Whether this value of a key asks for something this version does not have. `default` is what the
 /// key is if nobody sets it.
 #[must_use]
 pub fn is_unavailable(key: &str, value: &Value, default: Option<&Value>) -> bool {
-    if key == "metrics.formats" {
-        // Scrapers that ask for another format get text, so text has to be among them.
-        let text = Value::from("text");
-        let formats = value.as_array().filter(|formats| !formats.is_empty());
-        return formats.is_some_and(|formats| !formats.contains(&text));
-    }
     let listed = UNAVAILABLE
         .iter()
         .any(|known| *known == key || (known.ends_with('.') && key.starts_with(known)));
@@ -72,7 +66,11 @@ mod tests {
             None
         );
         assert_eq!(
-            changed(|config| config.metrics.formats = vec![Format::Text]),
+            changed(|config| config.metrics.formats = vec![Format::Protobuf]),
+            None
+        );
+        assert_eq!(
+            changed(|config| config.metrics.created_timestamps = true),
             None
         );
         assert_eq!(changed(|config| config.metrics.auth = Auth::Bearer), None);
@@ -86,14 +84,6 @@ mod tests {
     fn what_is_not_there_yet_is_named() {
         let endpoint = Some("http://localhost:4318".to_owned());
         for (key, found) in [
-            (
-                "metrics.formats",
-                changed(|config| config.metrics.formats = vec![Format::Protobuf]),
-            ),
-            (
-                "metrics.created_timestamps",
-                changed(|c| c.metrics.created_timestamps = true),
-            ),
             (
                 "otlp.endpoint",
                 changed(|config| config.otlp.endpoint = endpoint),

@@ -3,8 +3,7 @@ use crate::labels::Labels;
 
 fn rendered(kind: Kind, attributes: &[KeyValue]) -> String {
     let mut out = String::new();
-    let strategy = TranslationStrategy::default();
-    LabelRules::bare(strategy, kind).render(&mut out, &Attributes::new(attributes));
+    LabelRules::bare(Naming::default(), kind).render(&mut out, &Attributes::new(attributes));
     out
 }
 
@@ -111,9 +110,12 @@ fn resource_labels_are_those_asked_for() {
 fn pairs_read_back_what_was_rendered() {
     let text = gauge(&[("a", "\\\",b=\"x\""), ("b", "line\nbreak"), ("c", "{},= ")]);
     let pairs: Vec<_> = Labels::rendered(&text).iter().collect();
-    let pairs: Vec<_> = pairs.iter().map(|(k, v)| (*k, &**v)).collect();
+    let pairs: Vec<_> = pairs.iter().map(|(k, v)| (&**k, &**v)).collect();
     assert_eq!(
-        pairs,
+        pairs
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
+            .collect::<Vec<_>>(),
         [("a", "\\\",b=\"x\""), ("b", "line\nbreak"), ("c", "{},= ")]
     );
 }

@@ -69,7 +69,12 @@ fn every_key() -> Vec<(&'static str, &'static str, Value)> {
             json!("127.0.0.1:9090"),
         ),
         ("telemetry.metrics.namespace", "acme", json!("acme")),
-        ("telemetry.metrics.formats", "[text]", json!(["text"])),
+        (
+            "telemetry.metrics.formats",
+            "[openmetrics]",
+            json!(["openmetrics"]),
+        ),
+        ("telemetry.metrics.created_timestamps", "true", json!(true)),
         (
             "telemetry.metrics.translation",
             "underscores_without_suffixes",
@@ -137,7 +142,6 @@ fn unavailable() -> Vec<(&'static str, &'static str)> {
         ("queue.nats.prefix", "x"),
         ("queue.nats.replicas", "3"),
         ("queue.nats.tls", "{cert: /c, key: /k}"),
-        ("telemetry.metrics.created_timestamps", "true"),
         ("telemetry.otlp.endpoint", "http://localhost:4318"),
         ("telemetry.otlp.protocol", "grpc"),
         ("telemetry.otlp.interval", "1s"),
