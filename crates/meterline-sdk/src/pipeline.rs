@@ -122,6 +122,9 @@ impl Pipeline {
         if let Some(known) = scopes.iter().find(|known| *known.scope == scope) {
             return Arc::clone(known);
         }
+        if scope.name().is_empty() {
+            tracing::warn!("a meter without a name: its metrics cannot be told from others'");
+        }
         let new = Arc::new(Scope::new(scope));
         scopes.push(Arc::clone(&new));
         new

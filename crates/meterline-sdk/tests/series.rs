@@ -260,6 +260,15 @@ fn refused_instruments_record_nothing_and_break_nothing() {
 }
 
 #[test]
+fn a_meter_without_a_name_works() {
+    let provider = MeterProvider::default();
+    provider.meter("").u64_counter("c").build().add(3, &[]);
+    let snapshot = provider.collect();
+    assert_eq!(values(&snapshot, "c"), [Number::U64(3)]);
+    assert_eq!(metric(&snapshot, "c").scope.name(), "");
+}
+
+#[test]
 fn the_resource_is_carried_along() {
     let resource = Resource::new(&[KeyValue::new("service.name", "shop")]);
     let provider = MeterProvider::builder()

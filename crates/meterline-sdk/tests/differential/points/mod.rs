@@ -122,6 +122,22 @@ impl Points {
         self
     }
 
+    /// Those that hold anything, without extremes: what deltas of both have in common.
+    pub(crate) fn recorded(mut self) -> Self {
+        self.0.retain(|_, point| match point {
+            Point::Integer(value) => *value != 0,
+            Point::Float(value) => *value != 0.0,
+            Point::Histogram {
+                counts, min_max, ..
+            } => {
+                *min_max = None;
+                counts.iter().any(|count| *count > 0)
+            }
+            Point::Exponential { .. } => true,
+        });
+        self
+    }
+
     fn add_official<T: Copy + Debug + Into<Point>>(&mut self, name: &str, data: &MetricData<T>) {
         match data {
             MetricData::Gauge(gauge) => {
