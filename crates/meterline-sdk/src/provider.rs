@@ -15,7 +15,7 @@ use crate::{ExemplarFilter, Resource, View, meter};
 const DEFAULT_CARDINALITY_LIMIT: usize = 2000;
 
 /// How long a callback may take if nobody says otherwise.
-const CALLBACK_DEADLINE: Duration = Duration::from_secs(2);
+const CALLBACK_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The OpenTelemetry meter provider: hand it to [`opentelemetry::global::set_meter_provider`], and
 /// every instrument in the process records here. Clones share everything.
@@ -213,7 +213,7 @@ impl MeterProviderBuilder {
         self
     }
 
-    /// How long a callback of an observable instrument may take; 2 s by default. A collection goes on
+    /// How long a callback of an observable instrument may take; 5 s by default. A collection goes on
     /// without one that takes longer, and so do others until it has returned: its instrument has no
     /// points in them. With four callbacks blocked at once, none is started any more.
     #[must_use]
