@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -164,6 +164,32 @@ impl Prometheus {
             );
             thread::sleep(POLL);
         }
+    }
+
+    /// The exemplars of every series an expression names, with their labels and values, of the last
+    /// hour and the next. Stored only with `--enable-feature=exemplar-storage`.
+    ///
+    /// # Panics
+    /// As [`Self::query`].
+    #[must_use]
+    pub fn exemplars(&self, promql: &str) -> Vec<(Labels, f64)> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.unwrap_or_default().as_secs();
+        let (start, end) = ((now - 3_600).to_string(), (now + 3_600).to_string());
+        let query = [("query", promql), ("start", &start), ("end", &end)];
+        let answer = self.get("/api/v1/query_exemplars", &query);
+        let series = answer["data"].as_array().into_iter().flatten();
+        let exemplars =
+            series.flat_map(|series| series["exemplars"].as_array().into_iter().flatten());
+        exemplars
+            .map(|one| {
+                let value = string(&one["value"]);
+                let value = value
+                    .parse()
+                    .unwrap_or_else(|_| panic!("{value:?} is a number"));
+                (labels_of(&one["labels"]), value)
+            })
+            .collect()
     }
 
     /// Every target, and how its last scrape went.
