@@ -122,6 +122,7 @@ impl From<QueueError> for Problem {
             }
             QueueError::Unavailable { retry_after, .. } => Self::unavailable(detail, retry_after),
             QueueError::Fault(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail),
+            QueueError::TooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail),
             QueueError::NotFound(_) => Self::new(StatusCode::NOT_FOUND, detail),
             QueueError::Conflict(_) => Self::new(StatusCode::CONFLICT, detail),
             QueueError::Closed

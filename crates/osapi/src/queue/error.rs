@@ -25,6 +25,12 @@ pub enum QueueError {
     /// The store failed at this very request; the same request would fail again.
     #[error("the queue cannot do this: {0}")]
     Fault(String),
+    /// A job, or what it is to be recorded with, is larger than the store takes.
+    #[error("too large for the queue: it takes at most {limit} bytes at a time")]
+    TooLarge {
+        /// The largest it takes, in bytes.
+        limit: u64,
+    },
     /// There is no such job or worker.
     #[error("{0} not found")]
     NotFound(String),

@@ -223,7 +223,7 @@ pub struct NewJob {
 
 /// Where a job belongs in a trace, as the headers of W3C Trace Context have it. The queue carries it and
 /// looks at nothing in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TraceContext {
     /// Of the span the job was handed in with.
     pub traceparent: String,

@@ -12,10 +12,13 @@
 //! A *job* is what a caller submits. A *unit* of work is what a worker runs: the job itself, or for
 //! [`Target::All`] one per worker that was ready at submission.
 
+mod broker;
+mod check;
 mod error;
 mod fleet;
 mod job;
 mod lease;
+pub mod nats;
 mod options;
 pub mod sqlite;
 mod stats;
@@ -25,6 +28,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 
+pub use broker::BrokerStatus;
 pub use error::QueueError;
 pub use fleet::{Beat, BeatReply, Registration, WorkerInfo, WorkerState};
 pub use job::{
@@ -111,6 +115,11 @@ pub trait Queue: Send + Sync + 'static {
 
     /// The store below.
     fn database(&self) -> Reply<'_, DatabaseStats>;
+
+    /// The connection to the broker, where there is one.
+    fn broker(&self) -> Option<BrokerStatus> {
+        None
+    }
 
     /// Answers what was asked before, then releases the store. Later requests get [`QueueError::Closed`].
     fn close(&self) -> BoxFuture<'_, ()>;

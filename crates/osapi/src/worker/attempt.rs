@@ -102,14 +102,16 @@ async fn report(shared: &Shared, lease: &Lease, mut outcome: Outcome) -> Finishe
                 trouble.over();
                 return finished;
             }
-            Err(error @ QueueError::Fault(_)) if matches!(outcome, Outcome::Completed(_)) => {
+            Err(error @ (QueueError::Fault(_) | QueueError::TooLarge { .. }))
+                if matches!(outcome, Outcome::Completed(_)) =>
+            {
                 outcome = Outcome::Failed {
                     error: format!("the result cannot be kept: {error}"),
                     result: None,
                     permanent: true,
                 };
             }
-            Err(QueueError::Closed | QueueError::Fault(_)) => {
+            Err(QueueError::Closed | QueueError::Fault(_) | QueueError::TooLarge { .. }) => {
                 return Finished::Stale(Revoked::Lost);
             }
             Err(error) => {

@@ -1,10 +1,10 @@
 //! What the cases share: a place for a queue, and short words for what they do with it.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use osapi::queue::nats::{NatsOptions, NatsQueue, Part};
 use osapi::queue::sqlite::SqliteQueue;
 use osapi::queue::{
     Beat, Claim, Enqueued, JobId, JobRecord, Lease, NewJob, Operation, Outcome, QueueOptions,
@@ -13,20 +13,54 @@ use osapi::queue::{
 use serde_json::json;
 use tempfile::TempDir;
 use uuid::Uuid;
+use xtask::NatsServer;
 
 /// Longest a case waits for something that must happen.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A place for one queue.
 pub(crate) struct Bed {
-    dir: TempDir,
+    place: Place,
+    /// Removed with the bed.
+    _dir: Option<TempDir>,
+    /// Killed with the bed.
+    _server: Option<NatsServer>,
     /// The rules it is opened with.
     pub(crate) options: QueueOptions,
+}
+
+/// Where a queue is. As text it can be told to another process.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    /// The path of a file.
+    Sqlite(String),
+    /// A server and a prefix of streams.
+    Nats(String, String),
 }
 
 impl Bed {
     /// A queue in an SQLite file.
     pub(crate) fn sqlite() -> Self {
+        let dir = TempDir::new().expect("a temporary directory");
+        let path = dir.path().join("queue.db").display().to_string();
+        Self {
+            _dir: Some(dir),
+            ..Self::new(Place::Sqlite(path))
+        }
+    }
+
+    /// A queue in the streams of a NATS server of its own.
+    pub(crate) fn nats() -> Self {
+        // The largest job of the cases, and room for its record.
+        let server = NatsServer::start_with("max_payload: 8MB");
+        let place = Place::Nats(server.url(), "osapi".to_owned());
+        Self {
+            _server: Some(server),
+            ..Self::new(place)
+        }
+    }
+
+    fn new(place: Place) -> Self {
         let options = QueueOptions {
             retry: RetryPolicy {
                 base: Duration::from_millis(40),
@@ -35,29 +69,72 @@ impl Bed {
             ..QueueOptions::default()
         };
         Self {
-            dir: TempDir::new().expect("a temporary directory"),
+            place,
+            _dir: None,
+            _server: None,
             options,
         }
     }
 
-    pub(crate) fn path(&self) -> PathBuf {
-        self.dir.path().join("queue.db")
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Opens the queue, as one more process would.
-    pub(crate) fn open(&self) -> SharedQueue {
-        open(&self.path(), self.options.clone())
+    pub(crate) async fn open(&self) -> SharedQueue {
+        open(&self.place, self.options.clone()).await
     }
 
     /// The same place with other rules.
-    pub(crate) fn with(mut self, change: impl FnOnce(&mut QueueOptions)) -> Self {
+    pub(crate) fn with(&mut self, change: impl FnOnce(&mut QueueOptions)) -> &Self {
         change(&mut self.options);
         self
     }
 }
 
-pub(crate) fn open(path: &Path, options: QueueOptions) -> SharedQueue {
-    Arc::new(SqliteQueue::open(path, options, None).expect("the queue opens"))
+impl Place {
+    /// Its text, and back.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Sqlite(path) => format!("sqlite {path}"),
+            Self::Nats(url, prefix) => format!("nats {url} {prefix}"),
+        }
+    }
+
+    pub(crate) fn of(text: &str) -> Self {
+        let words: Vec<_> = text.splitn(3, ' ').collect();
+        match words[..] {
+            ["sqlite", path] => Self::Sqlite(path.to_owned()),
+            ["nats", url, prefix] => Self::Nats(url.to_owned(), prefix.to_owned()),
+            _ => panic!("{text:?} is no place"),
+        }
+    }
+
+    /// The module its cases are in.
+    pub(crate) fn module(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "sqlite",
+            Self::Nats(..) => "with_nats",
+        }
+    }
+}
+
+pub(crate) async fn open(place: &Place, options: QueueOptions) -> SharedQueue {
+    match place {
+        Place::Sqlite(path) => {
+            let path = std::path::Path::new(path);
+            Arc::new(SqliteQueue::open(path, options, None).expect("the queue opens"))
+        }
+        Place::Nats(url, prefix) => {
+            let nats = NatsOptions {
+                url: url.clone(),
+                prefix: prefix.clone(),
+                ..NatsOptions::default()
+            };
+            let opened = NatsQueue::open(nats, options, Part::Whole).await;
+            Arc::new(opened.expect("the queue opens"))
+        }
+    }
 }
 
 /// A job that any worker may do; `n` tells it from others.

@@ -2,16 +2,15 @@
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use osapi::queue::{JobId, JobState, Outcome, QueueOptions};
 use serde_json::json;
 
-use crate::bed::{Bed, Words, job, keyed, open};
+use crate::bed::{Bed, Place, Words, job, keyed, open};
 
-/// Set in the process that is to be killed: the file it works on.
+/// Set in the process that is to be killed: the place it works on.
 const VICTIM: &str = "QUEUE_CONTRACT_VICTIM";
 
 /// Acknowledgements to wait for before each kill.
@@ -19,7 +18,7 @@ const ACKNOWLEDGED: usize = 300;
 
 pub(crate) async fn keeps_everything_over_a_restart(bed: Bed) {
     let (done, running, waiting) = {
-        let queue = bed.open();
+        let queue = bed.open().await;
         queue.join("w").await;
         let done = queue.submit(keyed(1, "k")).await.id;
         let lease = queue.take_one("w").await;
@@ -32,7 +31,7 @@ pub(crate) async fn keeps_everything_over_a_restart(bed: Bed) {
         (done, running, queue.submit(job(3)).await.id)
         // Dropped without being closed.
     };
-    let queue = bed.open();
+    let queue = bed.open().await;
     assert_eq!(queue.record(done).await.result, Some(json!(1)));
     assert_eq!(queue.record(running).await.status, JobState::Processing);
     assert_eq!(queue.record(waiting).await.status, JobState::Submitted);
@@ -56,13 +55,13 @@ pub(crate) async fn keeps_everything_over_a_restart(bed: Bed) {
 /// Kills, three times, a process that submits, runs and finishes jobs as fast as it can and says
 /// which of them were acknowledged. Then each one must be there, in a state it can be in.
 pub(crate) async fn loses_nothing_acknowledged_when_killed(bed: Bed) {
-    if let Some(path) = std::env::var_os(VICTIM) {
-        return work_until_killed(Path::new(&path)).await;
+    if let Ok(place) = std::env::var(VICTIM) {
+        return work_until_killed(&Place::of(&place)).await;
     }
     let mut submitted = HashSet::new();
     let mut finished = HashSet::new();
     for _ in 0..3 {
-        let mut victim = spawn_victim(&bed.path());
+        let mut victim = spawn_victim(bed.place());
         let mut lines = BufReader::new(victim.stdout.take().expect("piped"))
             .lines()
             .map_while(Result::ok);
@@ -93,7 +92,7 @@ pub(crate) async fn loses_nothing_acknowledged_when_killed(bed: Bed) {
         });
     }
 
-    let queue = bed.open();
+    let queue = bed.open().await;
     for id in &submitted {
         let record = queue.record(*id).await;
         let ended = record.status == JobState::Completed;
@@ -110,23 +109,18 @@ pub(crate) async fn loses_nothing_acknowledged_when_killed(bed: Bed) {
 }
 
 /// This test again, in a process of its own.
-fn spawn_victim(path: &Path) -> Child {
+fn spawn_victim(place: &Place) -> Child {
+    let case = format!("{}::loses_nothing_acknowledged_when_killed", place.module());
     Command::new(std::env::current_exe().expect("this test"))
-        .args([
-            "--exact",
-            "sqlite::loses_nothing_acknowledged_when_killed",
-            "--nocapture",
-            "--test-threads",
-            "1",
-        ])
-        .env(VICTIM, path)
+        .args(["--exact", &case, "--nocapture", "--test-threads", "1"])
+        .env(VICTIM, place.text())
         .stdout(Stdio::piped())
         .spawn()
         .expect("started")
 }
 
-async fn work_until_killed(path: &Path) {
-    let queue = open(path, QueueOptions::default());
+async fn work_until_killed(place: &Place) {
+    let queue = open(place, QueueOptions::default()).await;
     queue.join("victim").await;
     let say = |what: &str, id: JobId| {
         // One write for a line, so that a kill leaves whole lines.

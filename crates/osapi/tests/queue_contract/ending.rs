@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::bed::{Bed, DEADLINE, Words, failure, job, job_for, keyed};
 
 pub(crate) async fn completes_with_a_result(bed: Bed) {
-    let queue = bed.open();
+    let queue = bed.open().await;
     queue.join("w").await;
     let id = queue.submit(job(1)).await.id;
     let lease = queue.take_one("w").await;
@@ -50,8 +50,8 @@ pub(crate) async fn completes_with_a_result(bed: Bed) {
     );
 }
 
-pub(crate) async fn retries_with_growing_delay_then_fails(bed: Bed) {
-    let queue = bed.with(|options| options.max_attempts = 3).open();
+pub(crate) async fn retries_with_growing_delay_then_fails(mut bed: Bed) {
+    let queue = bed.with(|options| options.max_attempts = 3).open().await;
     queue.join("w").await;
     let id = queue.submit(job(1)).await.id;
     for attempt in 1..=3 {
@@ -89,7 +89,7 @@ pub(crate) async fn retries_with_growing_delay_then_fails(bed: Bed) {
 }
 
 pub(crate) async fn gives_up_at_once_when_told_so(bed: Bed) {
-    let queue = bed.open();
+    let queue = bed.open().await;
     queue.join("w").await;
     let id = queue.submit(job(1)).await.id;
     let lease = queue.take_one("w").await;
@@ -107,8 +107,8 @@ pub(crate) async fn gives_up_at_once_when_told_so(bed: Bed) {
     assert_eq!(record.result, Some(json!({"code": 3})));
 }
 
-pub(crate) async fn makes_a_new_job_of_a_failed_one(bed: Bed) {
-    let queue = bed.with(|options| options.max_attempts = 1).open();
+pub(crate) async fn makes_a_new_job_of_a_failed_one(mut bed: Bed) {
+    let queue = bed.with(|options| options.max_attempts = 1).open().await;
     queue.join("w").await;
     let old = queue.submit(keyed(1, "k")).await.id;
     let refused = queue.retry(old, None).await;
@@ -145,7 +145,7 @@ pub(crate) async fn makes_a_new_job_of_a_failed_one(bed: Bed) {
 }
 
 pub(crate) async fn cancels_a_waiting_job(bed: Bed) {
-    let queue = bed.open();
+    let queue = bed.open().await;
     queue.join("w").await;
     let id = queue.submit(job(1)).await.id;
     let deleted = queue.delete(id).await.expect("deleted");
@@ -168,7 +168,7 @@ pub(crate) async fn cancels_a_waiting_job(bed: Bed) {
 }
 
 pub(crate) async fn cancels_a_running_job(bed: Bed) {
-    let queue = bed.open();
+    let queue = bed.open().await;
     let instance = queue.join("w").await;
     let id = queue.submit(job(1)).await.id;
     let lease = queue.take_one("w").await;
@@ -196,7 +196,7 @@ pub(crate) async fn cancels_a_running_job(bed: Bed) {
 }
 
 pub(crate) async fn removes_the_record_of_an_ended_job(bed: Bed) {
-    let queue = bed.open();
+    let queue = bed.open().await;
     queue.join("w").await;
     let id = queue.submit(keyed(1, "k")).await.id;
     queue.delete(id).await.expect("cancelled");
@@ -228,11 +228,12 @@ pub(crate) async fn removes_the_record_of_an_ended_job(bed: Bed) {
     assert_eq!((stats.jobs.total(), stats.jobs.submitted), (1, 1));
 }
 
-pub(crate) async fn fails_what_does_not_start_in_time(bed: Bed) {
+pub(crate) async fn fails_what_does_not_start_in_time(mut bed: Bed) {
     let timeout = Duration::from_millis(300);
     let queue = bed
         .with(|options| options.start_timeout = Some(timeout))
-        .open();
+        .open()
+        .await;
     queue.join("w").await;
     let started = queue.submit(job(1)).await.id;
     queue.take_one("w").await;
@@ -264,10 +265,11 @@ pub(crate) async fn fails_what_does_not_start_in_time(bed: Bed) {
     assert_eq!(queue.record(started).await.status, JobState::Processing);
 }
 
-pub(crate) async fn forgets_what_was_kept_long_enough(bed: Bed) {
+pub(crate) async fn forgets_what_was_kept_long_enough(mut bed: Bed) {
     let queue = bed
         .with(|options| options.retention = Duration::from_millis(300))
-        .open();
+        .open()
+        .await;
     queue.join("w").await;
     let ended = queue.submit(job(1)).await.id;
     let lease = queue.take_one("w").await;
@@ -301,7 +303,7 @@ pub(crate) async fn forgets_what_was_kept_long_enough(bed: Bed) {
 }
 
 pub(crate) async fn shows_each_change_until_the_end(bed: Bed) {
-    let (queue, elsewhere) = (bed.open(), bed.open());
+    let (queue, elsewhere) = (bed.open().await, bed.open().await);
     queue.join("w").await;
     let id = queue.submit(job(1)).await.id;
     let mut changes = queue.watch(id);

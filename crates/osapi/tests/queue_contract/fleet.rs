@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::bed::{Bed, DEADLINE, Words, job, job_for};
 
 pub(crate) async fn sends_a_job_to_its_host_only(bed: Bed) {
-    let queue = bed.open();
+    let queue = bed.open().await;
     queue.join("a").await;
     let by_name = queue
         .submit(job_for(Target::Host("b".to_owned()), 1))
@@ -32,7 +32,7 @@ pub(crate) async fn sends_a_job_to_its_host_only(bed: Bed) {
 }
 
 pub(crate) async fn runs_a_job_for_all_on_each_ready_worker(bed: Bed) {
-    let queue = bed.open();
+    let queue = bed.open().await;
     for worker in ["a", "b", "c"] {
         queue.join(worker).await;
     }
@@ -91,7 +91,7 @@ pub(crate) async fn runs_a_job_for_all_on_each_ready_worker(bed: Bed) {
 }
 
 pub(crate) async fn fails_a_job_for_all_with_one_of_its_units(bed: Bed) {
-    let queue = bed.open();
+    let queue = bed.open().await;
     queue.join("a").await;
     queue.join("b").await;
     let id = queue.submit(job_for(Target::All, 1)).await.id;
@@ -118,7 +118,7 @@ pub(crate) async fn fails_a_job_for_all_with_one_of_its_units(bed: Bed) {
 }
 
 pub(crate) async fn cancels_a_job_for_all_with_its_units(bed: Bed) {
-    let queue = bed.open();
+    let queue = bed.open().await;
     let instance = queue.join("a").await;
     queue.join("b").await;
     let id = queue.submit(job_for(Target::All, 1)).await.id;
@@ -149,7 +149,7 @@ pub(crate) async fn cancels_a_job_for_all_with_its_units(bed: Bed) {
 }
 
 pub(crate) async fn needs_a_ready_worker_for_a_job_for_all(bed: Bed) {
-    let queue = bed.open();
+    let queue = bed.open().await;
     assert_eq!(
         queue.enqueue(vec![job_for(Target::All, 1)]).await,
         Err(QueueError::NoWorkers)
@@ -159,10 +159,11 @@ pub(crate) async fn needs_a_ready_worker_for_a_job_for_all(bed: Bed) {
 }
 
 pub(crate) async fn drains_and_undrains(bed: Bed) {
-    let queue = bed.open();
+    let queue = bed.open().await;
     let instance = queue.join("a").await;
     queue.submit(job(1)).await;
     bed.open()
+        .await
         .set_draining("a".to_owned(), true)
         .await
         .expect("told");
@@ -188,10 +189,11 @@ pub(crate) async fn drains_and_undrains(bed: Bed) {
     ));
 }
 
-pub(crate) async fn tells_lost_workers_from_those_that_stopped(bed: Bed) {
+pub(crate) async fn tells_lost_workers_from_those_that_stopped(mut bed: Bed) {
     let queue = bed
         .with(|options| options.lease = Duration::from_millis(200))
-        .open();
+        .open()
+        .await;
     let stopped = queue.join("stopped").await;
     queue.join("vanished").await;
     let fleet = queue.workers().await.expect("fleet");
@@ -242,7 +244,7 @@ pub(crate) async fn tells_lost_workers_from_those_that_stopped(bed: Bed) {
 }
 
 pub(crate) async fn lets_the_newest_instance_have_the_name(bed: Bed) {
-    let queue = bed.open();
+    let queue = bed.open().await;
     let old = queue.join("w").await;
     let new = queue.join("w").await;
     assert!(queue.beat_of("w", old, &[]).await.replaced);

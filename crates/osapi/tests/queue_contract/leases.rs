@@ -13,7 +13,7 @@ const LEASE: Duration = Duration::from_millis(150);
 
 pub(crate) async fn hands_out_each_job_once(bed: Bed) {
     const JOBS: u64 = 400;
-    let queues = [bed.open(), bed.open()];
+    let queues = [bed.open().await, bed.open().await];
     queues[0]
         .enqueue((0..JOBS).map(job).collect())
         .await
@@ -51,8 +51,8 @@ pub(crate) async fn hands_out_each_job_once(bed: Bed) {
     assert_eq!((stats.jobs.completed, stats.jobs.total()), (JOBS, JOBS));
 }
 
-pub(crate) async fn refuses_the_late_result_of_a_lost_worker(bed: Bed) {
-    let queue = bed.with(|options| options.lease = LEASE).open();
+pub(crate) async fn refuses_the_late_result_of_a_lost_worker(mut bed: Bed) {
+    let queue = bed.with(|options| options.lease = LEASE).open().await;
     queue.join("slow").await;
     queue.join("quick").await;
     let id = queue.submit(job(1)).await.id;
@@ -99,7 +99,7 @@ pub(crate) async fn refuses_the_late_result_of_a_lost_worker(bed: Bed) {
 }
 
 pub(crate) async fn ends_an_attempt_once(bed: Bed) {
-    let queues = [bed.open(), bed.open()];
+    let queues = [bed.open().await, bed.open().await];
     queues[0].join("w").await;
     queues[0].submit(job(1)).await;
     let token = queues[0].take_one("w").await.token;
@@ -122,8 +122,8 @@ pub(crate) async fn ends_an_attempt_once(bed: Bed) {
     assert_eq!(queues[0].stats().await.expect("stats").jobs.completed, 1);
 }
 
-pub(crate) async fn keeps_a_lease_that_is_extended(bed: Bed) {
-    let queue = bed.with(|options| options.lease = 4 * LEASE).open();
+pub(crate) async fn keeps_a_lease_that_is_extended(mut bed: Bed) {
+    let queue = bed.with(|options| options.lease = 4 * LEASE).open().await;
     let instance = queue.join("w").await;
     queue.submit(job(1)).await;
     let lease = queue.take_one("w").await;
@@ -144,7 +144,7 @@ pub(crate) async fn keeps_a_lease_that_is_extended(bed: Bed) {
 }
 
 pub(crate) async fn takes_back_what_was_not_begun(bed: Bed) {
-    let queue = bed.open();
+    let queue = bed.open().await;
     queue.join("w").await;
     let id = queue.submit(job(1)).await.id;
     let first = queue.take_one("w").await;
@@ -172,10 +172,11 @@ pub(crate) async fn takes_back_what_was_not_begun(bed: Bed) {
     assert_eq!(queue.record(id).await.result, Some(json!(2)));
 }
 
-pub(crate) async fn fails_a_job_whose_last_attempt_was_lost(bed: Bed) {
+pub(crate) async fn fails_a_job_whose_last_attempt_was_lost(mut bed: Bed) {
     let queue = bed
         .with(|options| (options.lease, options.max_attempts) = (LEASE, 1))
-        .open();
+        .open()
+        .await;
     queue.join("w").await;
     let id = queue.submit(job(1)).await.id;
     queue.take_one("w").await;
@@ -187,7 +188,7 @@ pub(crate) async fn fails_a_job_whose_last_attempt_was_lost(bed: Bed) {
 }
 
 pub(crate) async fn hands_out_no_more_than_asked(bed: Bed) {
-    let queue = bed.open();
+    let queue = bed.open().await;
     queue.join("w").await;
     let accepted = queue
         .enqueue((0..10).map(job).collect())

@@ -23,6 +23,15 @@ macro_rules! contract {
                 }
             )*
         }
+
+        mod with_nats {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    super::$module::$case(super::Bed::nats()).await;
+                }
+            )*
+        }
     };
 }
 

@@ -19,12 +19,12 @@ const ALL: JobFilter = JobFilter {
 };
 
 pub(crate) async fn keeps_a_job_as_submitted(bed: Bed) {
-    let queue = bed.open();
+    let queue = bed.open().await;
     let accepted = queue.submit(job(7)).await;
     assert!(!accepted.replayed);
     assert_eq!(accepted.units, 1);
 
-    let record = bed.open().record(accepted.id).await;
+    let record = bed.open().await.record(accepted.id).await;
     assert_eq!(record.status, JobState::Submitted);
     assert_eq!(record.operation, job(7).operation);
     assert_eq!(record.target_hostname, Target::Any);
@@ -59,7 +59,7 @@ pub(crate) async fn carries_the_trace_context_to_every_worker(bed: Bed) {
         trace_context: Some(context(n)),
         ..job_for(target, n)
     };
-    let queue = bed.open();
+    let queue = bed.open().await;
     for worker in ["a", "b"] {
         queue.join(worker).await;
     }
@@ -92,7 +92,7 @@ pub(crate) async fn carries_the_trace_context_to_every_worker(bed: Bed) {
 }
 
 pub(crate) async fn knows_no_job_it_was_not_given(bed: Bed) {
-    let queue = bed.open();
+    let queue = bed.open().await;
     let id = JobId::new();
     assert!(matches!(queue.get(id).await, Err(QueueError::NotFound(_))));
     assert!(matches!(
@@ -107,9 +107,9 @@ pub(crate) async fn knows_no_job_it_was_not_given(bed: Bed) {
 }
 
 pub(crate) async fn gives_the_same_job_for_the_same_key(bed: Bed) {
-    let queue = bed.open();
+    let queue = bed.open().await;
     let first = queue.submit(keyed(1, "a")).await;
-    let again = bed.open().submit(keyed(1, "a")).await;
+    let again = bed.open().await.submit(keyed(1, "a")).await;
     assert_eq!((again.id, again.created_at), (first.id, first.created_at));
     assert!(again.replayed);
     assert_eq!(again.units, 0, "a replay makes no work");
@@ -128,7 +128,7 @@ pub(crate) async fn gives_the_same_job_for_the_same_key(bed: Bed) {
 }
 
 pub(crate) async fn makes_one_job_of_concurrent_requests_with_one_key(bed: Bed) {
-    let queues = [bed.open(), bed.open()];
+    let queues = [bed.open().await, bed.open().await];
     let tasks: Vec<_> = (0..20)
         .map(|n| {
             let queue = queues[n % 2].clone();
@@ -146,7 +146,7 @@ pub(crate) async fn makes_one_job_of_concurrent_requests_with_one_key(bed: Bed) 
 }
 
 pub(crate) async fn refuses_a_key_used_for_another_job(bed: Bed) {
-    let queue = bed.open();
+    let queue = bed.open().await;
     queue.submit(keyed(1, "a")).await;
     let refused = queue.enqueue(vec![job(5), keyed(2, "a")]).await;
     assert!(
@@ -165,8 +165,8 @@ pub(crate) async fn refuses_a_key_used_for_another_job(bed: Bed) {
     );
 }
 
-pub(crate) async fn takes_a_batch_whole_or_not_at_all(bed: Bed) {
-    let queue = bed.with(|options| options.max_waiting = 10).open();
+pub(crate) async fn takes_a_batch_whole_or_not_at_all(mut bed: Bed) {
+    let queue = bed.with(|options| options.max_waiting = 10).open().await;
     let accepted = queue
         .enqueue((0..6).map(job).collect())
         .await
@@ -187,8 +187,8 @@ pub(crate) async fn takes_a_batch_whole_or_not_at_all(bed: Bed) {
     assert_eq!(queue.stats().await.expect("stats").jobs.total(), 6);
 }
 
-pub(crate) async fn refuses_more_than_may_wait(bed: Bed) {
-    let queue = bed.with(|options| options.max_waiting = 2).open();
+pub(crate) async fn refuses_more_than_may_wait(mut bed: Bed) {
+    let queue = bed.with(|options| options.max_waiting = 2).open().await;
     queue.join("w").await;
     queue.submit(job(1)).await;
     queue.submit(keyed(2, "k")).await;
@@ -212,7 +212,7 @@ pub(crate) async fn refuses_more_than_may_wait(bed: Bed) {
 }
 
 pub(crate) async fn pages_newest_first(bed: Bed) {
-    let queue = bed.open();
+    let queue = bed.open().await;
     queue.join("w").await;
     let accepted = queue
         .enqueue((0..25).map(job).collect())
@@ -266,7 +266,7 @@ pub(crate) async fn pages_newest_first(bed: Bed) {
 }
 
 pub(crate) async fn bounds_a_page_by_its_bytes(bed: Bed) {
-    let queue = bed.open();
+    let queue = bed.open().await;
     let sized = |bytes: usize| {
         let mut job = job(1);
         job.operation.data = serde_json::json!({"pad": "x".repeat(bytes)});
@@ -295,7 +295,7 @@ pub(crate) async fn bounds_a_page_by_its_bytes(bed: Bed) {
 }
 
 pub(crate) async fn wakes_a_waiting_claim_from_another_process(bed: Bed) {
-    let (here, there) = (bed.open(), bed.open());
+    let (here, there) = (bed.open().await, bed.open().await);
     here.join("w").await;
     let waiting = tokio::spawn({
         let here = here.clone();
@@ -317,10 +317,10 @@ pub(crate) async fn wakes_a_waiting_claim_from_another_process(bed: Bed) {
 }
 
 pub(crate) async fn closes_for_good(bed: Bed) {
-    let queue = bed.open();
+    let queue = bed.open().await;
     let id = queue.submit(job(1)).await.id;
     queue.close().await;
     assert_eq!(queue.enqueue(vec![job(2)]).await, Err(QueueError::Closed));
     assert_eq!(queue.get(id).await, Err(QueueError::Closed));
-    assert_eq!(bed.open().record(id).await.id, id);
+    assert_eq!(bed.open().await.record(id).await.id, id);
 }

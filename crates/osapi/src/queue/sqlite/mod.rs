@@ -6,7 +6,6 @@
 //! - `read` looks, on connections of its own, off the async threads.
 //! - `clock` says which clock decides what, `schema` what the file looks like.
 
-mod check;
 mod clock;
 mod end;
 mod fleet;
@@ -38,12 +37,12 @@ use tokio::time::Instant;
 
 pub use self::writer::OnTransaction;
 
-use self::check::Checked;
 use self::follow::Follow;
 use self::pool::Readers;
 use self::take::Taken;
 use self::tx::Tx;
 use self::writer::{Call, Message, Refusal, Signals, Unclaimed, Work, Writer};
+use super::check::Checked;
 use super::{
     Beat, BeatReply, Claim, DatabaseStats, Deleted, Enqueued, Finished, JobFilter, JobId, JobPage,
     JobRecord, Lease, LeaseToken, Maintenance, NewJob, Outcome, Queue, QueueError, QueueOptions,

@@ -1,0 +1,144 @@
+//! Following the state stream, so that the index knows what others write.
+
+use std::sync::Weak;
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream::Message;
+use async_nats::jetstream::consumer::{DeliverPolicy, pull};
+use futures_util::StreamExt;
+use jiff::{SignedDuration, Timestamp};
+use tracing::{debug, warn};
+
+use super::Core;
+use super::index::{Observed, Seen};
+use super::names::FENCE;
+use super::record::{Brief, Enrolled};
+use super::store::{ANSWER_WITHIN, BRIEF, REMOVED, silent};
+use crate::queue::{JobId, QueueError};
+
+/// Pause before the stream is followed anew.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Follows the stream for as long as the queue is there.
+pub(super) async fn run(core: Weak<Core>) {
+    let mut next = 1;
+    loop {
+        let Some(messages) = core.upgrade() else {
+            return;
+        };
+        let messages = messages.messages_from(next).await;
+        if let Ok(mut messages) = messages {
+            while let Some(Ok(message)) = messages.next().await {
+                let (Some(core), Ok(info)) = (core.upgrade(), message.info()) else {
+                    return;
+                };
+                let sequence = info.stream_sequence;
+                let at = Timestamp::from_nanosecond(info.published.unix_timestamp_nanos());
+                core.enter(&message, sequence, at.unwrap_or_default());
+                core.store.index.advance(sequence);
+                next = sequence + 1;
+            }
+        }
+        debug!(next, "the state stream is followed anew");
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+impl Core {
+    async fn messages_from(&self, next: u64) -> Result<pull::Ordered, async_nats::Error> {
+        let names = &self.store.names;
+        let stream = self
+            .store
+            .jetstream
+            .get_stream_no_info(&names.state)
+            .await?;
+        let config = pull::OrderedConfig {
+            headers_only: true,
+            deliver_policy: DeliverPolicy::ByStartSequence {
+                start_sequence: next,
+            },
+            ..pull::OrderedConfig::default()
+        };
+        Ok(stream.create_consumer(config).await?.messages().await?)
+    }
+
+    fn enter(&self, message: &Message, sequence: u64, at: Timestamp) {
+        let subject = message.subject.as_str();
+        let Some(key) = self.store.names.key_in(subject) else {
+            return;
+        };
+        let index = &self.store.index;
+        let header = |name| {
+            message
+                .headers
+                .as_ref()
+                .and_then(|headers| headers.get(name))
+        };
+        let removed = header(REMOVED).is_some();
+        let brief = header(BRIEF).map(async_nats::HeaderValue::as_str);
+        if removed {
+            index.sweep(subject.to_owned());
+        }
+        match key.split_once('.') {
+            Some(("job", id)) => {
+                let Ok(id) = id.parse::<JobId>() else { return };
+                if removed {
+                    index.observe(id, sequence, Observed::Removed);
+                } else if let Some(brief) = read::<Brief>(brief) {
+                    index.observe(id, sequence, Observed::Unit(brief));
+                }
+            }
+            Some(("worker", _)) if removed => index.strike(key, sequence),
+            Some(("worker", _)) => {
+                if let Some(enrolled) = read::<Enrolled>(brief) {
+                    index.enrol(Seen {
+                        enrolled,
+                        revision: sequence,
+                        at,
+                        seen: ago(at),
+                    });
+                }
+            }
+            Some(("stage", id)) if !removed => {
+                if let Ok(id) = id.parse() {
+                    index.stage(id);
+                }
+            }
+            // Of a batch that was never accepted, unless its last message is there, too.
+            Some(("chunk", _)) => index.sweep(subject.to_owned()),
+            _ => {}
+        }
+    }
+
+    /// Leaves a mark in the state stream.
+    pub(super) async fn mark(&self) -> Result<u64, QueueError> {
+        let marked = self.store.put_key(FENCE, &(), None, None::<&()>).await;
+        Ok(marked?)
+    }
+
+    /// Waits until the index knows all that was written before.
+    pub(super) async fn catch_up(&self) -> Result<(), QueueError> {
+        let mark = self.mark().await?;
+        let reached = self.store.index.reached(mark);
+        let reached = tokio::time::timeout(ANSWER_WITHIN, reached).await;
+        reached.map_err(|_| silent())
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(brief: Option<&str>) -> Option<T> {
+    let read = serde_json::from_str(brief?);
+    read.inspect_err(|error| warn!(%error, "a header of the state stream cannot be read"))
+        .ok()
+}
+
+/// The moment on the clock nobody sets. Of what was stored just now, now: the wall clock decides only
+/// about what was there when this process came.
+fn ago(at: Timestamp) -> Instant {
+    let now = Instant::now();
+    let age = Timestamp::now().duration_since(at);
+    if age < SignedDuration::from_secs(5) {
+        return now;
+    }
+    let age = Duration::try_from(age).unwrap_or_default();
+    now.checked_sub(age).unwrap_or(now)
+}

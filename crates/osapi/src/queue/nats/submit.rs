@@ -1,0 +1,460 @@
+//! Accepting jobs.
+//!
+//! A single job is accepted once its message is in the work stream; its record follows, and if that
+//! never happens the worker that gets the message writes it. Several units at once are accepted with
+//! one last message that holds them, or names the others that do; everybody can go on from there.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+
+use futures_util::future::{join_all, try_join_all};
+use jiff::Timestamp;
+use tracing::warn;
+use uuid::Uuid;
+
+use super::Core;
+use super::names::{Route, idempotency_key, job_key};
+use super::record::{Keyed, Staged, Unit, digest};
+use super::store::{Unwritten, json};
+use super::take::TRIES;
+use crate::queue::{Enqueued, JobId, JobState, NewJob, QueueError, Target, TraceContext, WorkerState};
+
+/// What of a message's largest size is left to its headers and to what is not its own.
+const SPARE: usize = 16 * 1024;
+
+/// One job of a request, and what it turned out to be.
+struct Asked {
+    unit: Unit,
+    digest: Uuid,
+    known: Option<Keyed>,
+    /// The job of the same request with the same key.
+    twin: Option<usize>,
+}
+
+impl Core {
+    pub(super) async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, QueueError> {
+        self.store.link.usable()?;
+        let mut asked = sort_out(jobs)?;
+        for _ in 0..TRIES {
+            self.look_up(&mut asked).await?;
+            let _room = self.reserve(asked.iter().filter(|job| job.is_new()).count())?;
+            let workers = self.workers_for(&asked).await?;
+            if self.take_keys(&asked).await? {
+                return self.accept(asked, &workers).await;
+            }
+        }
+        Err(Unwritten::Raced.into())
+    }
+
+    /// Finds out which keys are known. Refuses those that stand for other jobs.
+    async fn look_up(&self, asked: &mut [Asked]) -> Result<(), QueueError> {
+        let looks = asked.iter().map(|job| async {
+            let (Some(key), None) = (&job.unit.key, job.twin) else {
+                return Ok(None);
+            };
+            let found = self.store.key(&idempotency_key(key), true).await?;
+            let found = found.filter(|found| !found.removed);
+            Ok(found.and_then(|found| found.parse::<Keyed>()))
+        });
+        let looks: Vec<Result<Option<Keyed>, QueueError>> = join_all(looks).await;
+        for (job, found) in asked.iter_mut().zip(looks) {
+            let found = found?;
+            if let Some(found) = &found
+                && found.digest != job.digest
+            {
+                return Err(conflict());
+            }
+            // One of our own, from the try before, is new still.
+            job.known = found.filter(|found| found.id != job.unit.id);
+        }
+        Ok(())
+    }
+
+    /// Keeps room for so many more waiting jobs until they are counted, or refuses.
+    fn reserve(&self, more: usize) -> Result<Room<'_>, QueueError> {
+        let more = more as u64;
+        let reserved = self.reserved.fetch_add(more, Ordering::Relaxed);
+        let room = Room(self, more);
+        let waiting = self.store.index.counts().waiting() + reserved;
+        let limit = self.options.max_waiting;
+        if more > 0 && waiting.saturating_add(more) > limit {
+            return Err(QueueError::Full { waiting, limit });
+        }
+        Ok(room)
+    }
+
+    /// The workers a job for all goes to, if there is one among these.
+    async fn workers_for(&self, asked: &[Asked]) -> Result<Vec<String>, QueueError> {
+        let for_all = |job: &Asked| job.is_new() && job.unit.target == Target::All;
+        if !asked.iter().any(for_all) {
+            return Ok(Vec::new());
+        }
+        let fleet = self.workers().await?;
+        let ready = fleet.into_iter().filter(|w| w.state == WorkerState::Ready);
+        let names: Vec<String> = ready.map(|worker| worker.worker).collect();
+        if names.is_empty() {
+            return Err(QueueError::NoWorkers);
+        }
+        Ok(names)
+    }
+
+    /// Takes the keys of new jobs. `false` if somebody else took one meanwhile.
+    async fn take_keys(&self, asked: &[Asked]) -> Result<bool, QueueError> {
+        for job in asked.iter().filter(|job| job.is_new()) {
+            let Some(key) = &job.unit.key else { continue };
+            let key = idempotency_key(key);
+            let found = self.store.key(&key, true).await?;
+            let expected = match &found {
+                Some(found) if !found.removed => {
+                    if found
+                        .parse::<Keyed>()
+                        .is_some_and(|keyed| keyed.id == job.unit.id)
+                    {
+                        continue;
+                    }
+                    return Ok(false);
+                }
+                found => found.as_ref().map_or(0, |found| found.revision),
+            };
+            let keyed = Keyed {
+                id: job.unit.id,
+                created_at: job.unit.created_at,
+                digest: job.digest,
+            };
+            let put = self
+                .store
+                .put_key(&key, &keyed, Some(expected), None::<&()>);
+            match put.await {
+                Ok(_) => {}
+                Err(Unwritten::Raced) => return Ok(false),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(true)
+    }
+
+    async fn accept(
+        &self,
+        asked: Vec<Asked>,
+        workers: &[String],
+    ) -> Result<Vec<Enqueued>, QueueError> {
+        let mut fresh = Vec::new();
+        let mut answers: Vec<Enqueued> = Vec::with_capacity(asked.len());
+        for job in asked {
+            if let Some(twin) = job.twin {
+                let first = &answers[twin];
+                answers.push(Enqueued {
+                    replayed: true,
+                    units: 0,
+                    ..first.clone()
+                });
+                continue;
+            }
+            let mut answer = job.answer();
+            if let Some(known) = job.known {
+                answer.id = known.id;
+                answer.created_at = known.created_at;
+                self.complete(job.unit, &known).await?;
+            } else {
+                let mut unit = job.unit;
+                if unit.target == Target::All {
+                    let parts: Vec<Unit> = workers.iter().map(|name| unit.part(name)).collect();
+                    unit.parts = parts.iter().map(|part| part.id).collect();
+                    answer.units = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+                    fresh.push(unit);
+                    fresh.extend(parts);
+                } else {
+                    fresh.push(unit);
+                }
+            }
+            answers.push(answer);
+        }
+        match &fresh[..] {
+            [] => {}
+            [unit] => self.submit(unit).await?,
+            _ => self.submit_all(fresh).await?,
+        }
+        Ok(answers)
+    }
+
+    /// Makes up for what whoever took the key first may not have done.
+    async fn complete(&self, mut unit: Unit, known: &Keyed) -> Result<(), QueueError> {
+        unit.id = known.id;
+        unit.created_at = known.created_at;
+        // A job for all is taken together with its parts, or not at all.
+        if unit.target == Target::All || self.store.key(&job_key(unit.id), true).await?.is_some() {
+            return Ok(());
+        }
+        self.submit(&unit).await
+    }
+
+    async fn submit(&self, unit: &Unit) -> Result<(), QueueError> {
+        self.offer(unit).await?;
+        match self.store.put(unit, 0).await {
+            // A worker was quicker.
+            Ok(_) | Err(Unwritten::Raced) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Puts a unit's message into the work stream, once.
+    async fn offer(&self, unit: &Unit) -> Result<(), Unwritten> {
+        let route = match (&unit.parent, &unit.target) {
+            (Some(_), Target::Host(worker)) => Route::worker(worker),
+            (_, target) => match Route::of(target) {
+                Some(route) => route,
+                None => return Ok(()),
+            },
+        };
+        let subject = self.store.names.work_of(&route, unit.id);
+        let id = Some(unit.id.to_string());
+        let sent = self.store.publish(subject, json(unit)?, None, None, id);
+        sent.await.map(|_| ())
+    }
+
+    async fn submit_all(&self, units: Vec<Unit>) -> Result<(), QueueError> {
+        let id = Uuid::now_v7();
+        let staged = self.stage(id, &units).await?;
+        match self.expand(&units).await {
+            Ok(()) => {}
+            Err(Unwritten::Refused(error)) => {
+                self.undo(id, &units).await;
+                return Err(error);
+            }
+            Err(error) => {
+                // It is accepted: the housekeeping completes it when the broker is back.
+                let error = QueueError::from(error);
+                warn!(%error, "a batch is accepted, its records follow");
+                self.store.index.stage(id);
+                return Ok(());
+            }
+        }
+        self.unstage(id, staged).await;
+        Ok(())
+    }
+
+    /// Stores units together. Returns in how many further messages.
+    async fn stage(&self, id: Uuid, units: &[Unit]) -> Result<u32, QueueError> {
+        let largest = self.store.client.max_payload().saturating_sub(SPARE);
+        let mut chunks: Vec<Staged> = vec![Staged::default()];
+        let mut size = 0;
+        for unit in units {
+            let more = json(unit).map_err(QueueError::from)?.len() + 1;
+            if size + more > largest && size > 0 {
+                chunks.push(Staged::default());
+                size = 0;
+            }
+            size += more;
+            if let Some(chunk) = chunks.last_mut() {
+                chunk.units.push(unit.clone());
+            }
+        }
+        let mut last = chunks.pop().unwrap_or_default();
+        last.chunks = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
+        let further = (0_u32..).zip(&chunks).map(|(n, chunk)| async move {
+            let key = chunk_key(id, n);
+            self.store.put_key(&key, chunk, Some(0), None::<&()>).await
+        });
+        try_join_all(further).await.map_err(QueueError::from)?;
+        let key = stage_key(id);
+        let put = self.store.put_key(&key, &last, Some(0), None::<&()>);
+        put.await.map_err(QueueError::from)?;
+        Ok(last.chunks)
+    }
+
+    /// Gives every unit its record and its message. Can be done any number of times.
+    async fn expand(&self, units: &[Unit]) -> Result<(), Unwritten> {
+        let records = units.iter().map(|unit| async {
+            match self.store.put(unit, 0).await {
+                Ok(_) | Err(Unwritten::Raced) => Ok(()),
+                Err(error) => Err(error),
+            }
+        });
+        try_join_all(records).await?;
+        try_join_all(units.iter().map(|unit| self.offer(unit))).await?;
+        Ok(())
+    }
+
+    async fn unstage(&self, id: Uuid, chunks: u32) {
+        self.store.index.unstage(id);
+        let names = &self.store.names;
+        // One that stays is found and taken out by the housekeeping.
+        let _ = self
+            .store
+            .purge(&names.state, names.state_of(&stage_key(id)))
+            .await;
+        for n in 0..chunks {
+            let _ = self
+                .store
+                .purge(&names.state, names.state_of(&chunk_key(id, n)))
+                .await;
+        }
+    }
+
+    /// Takes back what was accepted although there was no room for all of it.
+    async fn undo(&self, id: Uuid, units: &[Unit]) {
+        self.unstage(id, 0).await;
+        let undone = units.iter().map(|unit| async {
+            self.take_out(unit).await;
+            if let Ok(Some((found, revision))) = self.store.unit(unit.id, true).await
+                && found.state == JobState::Submitted
+            {
+                let _ = self.remove(&found, revision).await;
+            }
+        });
+        join_all(undone).await;
+    }
+
+    /// Goes on with what whoever staged it has not finished.
+    pub(super) async fn complete_staged(&self, id: Uuid) -> Result<(), QueueError> {
+        let last = self.store.key(&stage_key(id), true).await?;
+        let Some(last) = last.filter(|found| !found.removed) else {
+            self.store.index.unstage(id);
+            return Ok(());
+        };
+        let Some(last) = last.parse::<Staged>() else {
+            return Ok(());
+        };
+        let mut units = Vec::new();
+        for n in 0..last.chunks {
+            let chunk = self.store.key(&chunk_key(id, n), true).await?;
+            units.extend(
+                chunk
+                    .and_then(|chunk| chunk.parse::<Staged>())
+                    .unwrap_or_default()
+                    .units,
+            );
+        }
+        units.extend(last.units);
+        let mut missing = Vec::new();
+        for unit in units {
+            let found = self.store.key(&job_key(unit.id), true).await?;
+            let waits = match &found {
+                None => true,
+                Some(found) if found.removed => false,
+                Some(found) => found
+                    .parse::<Unit>()
+                    .is_some_and(|unit| unit.state == JobState::Submitted),
+            };
+            if waits {
+                missing.push(unit);
+            }
+        }
+        self.expand(&missing).await?;
+        self.unstage(id, last.chunks).await;
+        Ok(())
+    }
+
+    pub(super) async fn retry(
+        &self,
+        id: JobId,
+        trace_context: Option<TraceContext>,
+    ) -> Result<Enqueued, QueueError> {
+        let found = self.store.unit(id, true).await?;
+        let found = found.filter(|(unit, _)| unit.parent.is_none());
+        let Some((mut old, mut revision)) = found else {
+            return Err(QueueError::NotFound(format!("job {id}")));
+        };
+        if !old.state.is_final() {
+            let reason = format!("job {id} has not ended: only a job that has can be retried");
+            return Err(QueueError::Conflict(reason));
+        }
+        let job = NewJob {
+            operation: old.operation.clone(),
+            target: old.target.clone(),
+            idempotency_key: None,
+            trace_context,
+        };
+        let mut accepted = self.enqueue(vec![job]).await?;
+        let Some(accepted) = accepted.pop() else {
+            return Err(QueueError::Fault("nothing was accepted".to_owned()));
+        };
+        let in_dlq = old.dlq;
+        for _ in 0..TRIES {
+            old.retried_as(accepted.id);
+            match self.store.put(&old, revision).await {
+                Err(Unwritten::Raced) => {}
+                Ok(_) => break,
+                // The new job is accepted; that the old one does not say so is no reason to fail.
+                Err(_) => return Ok(accepted),
+            }
+            match self.store.unit(id, true).await? {
+                Some(found) => (old, revision) = found,
+                None => break,
+            }
+        }
+        if in_dlq {
+            self.exhume(id).await;
+        }
+        Ok(accepted)
+    }
+}
+
+impl Asked {
+    fn is_new(&self) -> bool {
+        self.known.is_none() && self.twin.is_none()
+    }
+
+    fn answer(&self) -> Enqueued {
+        Enqueued {
+            id: self.unit.id,
+            created_at: self.unit.created_at,
+            replayed: !self.is_new(),
+            units: u32::from(self.is_new()),
+            operation: self.unit.operation.kind.clone(),
+        }
+    }
+}
+
+/// Room kept for jobs that are not counted yet.
+struct Room<'a>(&'a Core, u64);
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.0.reserved.fetch_sub(self.1, Ordering::Relaxed);
+    }
+}
+
+/// Gives jobs their ids, and finds those of one request that share a key.
+fn sort_out(jobs: Vec<NewJob>) -> Result<Vec<Asked>, QueueError> {
+    let mut first: HashMap<String, usize> = HashMap::new();
+    let mut asked: Vec<Asked> = Vec::with_capacity(jobs.len());
+    let now = Timestamp::now();
+    for job in jobs {
+        let digest = digest(&job.operation, &job.target);
+        let mut unit = Unit::new(JobId::new(), job.operation, job.target);
+        unit.created_at = now;
+        unit.key = job.idempotency_key;
+        unit.trace = job.trace_context;
+        let twin = match &unit.key {
+            Some(key) => first.get(key).copied(),
+            None => None,
+        };
+        if let Some(twin) = twin {
+            if asked[twin].digest != digest {
+                return Err(conflict());
+            }
+        } else if let Some(key) = &unit.key {
+            first.insert(key.clone(), asked.len());
+        }
+        asked.push(Asked {
+            unit,
+            digest,
+            known: None,
+            twin,
+        });
+    }
+    Ok(asked)
+}
+
+fn conflict() -> QueueError {
+    QueueError::Conflict("this idempotency key was used for another job".to_owned())
+}
+
+pub(super) fn stage_key(id: Uuid) -> String {
+    format!("stage.{id}")
+}
+
+fn chunk_key(id: Uuid, n: u32) -> String {
+    format!("chunk.{id}-{n}")
+}
