@@ -3,12 +3,12 @@
 //! With metrics off there is no provider, no layer, no route and no poller; whoever wants something
 //! to record with gets what records nothing.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use meterline::config::Auth;
 use meterline::{MeterProvider, Telemetry};
-use meterline_jobs::{JobMetrics, WorkerMetrics};
+use meterline_jobs::{JobMetrics, NatsMetrics, Probe, WorkerMetrics};
 use opentelemetry::InstrumentationScope;
 use opentelemetry::metrics::MeterProvider as _;
 use serde_json::Value;
@@ -17,10 +17,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::SigningKey;
 use crate::api::{Lifecycle, metrics_check};
-use crate::config::Config;
+use crate::config::{Backend, Config};
 use crate::metrics::catalogue::{self, Process};
-use crate::metrics::{Instruments, Readings, StateMetrics, keep_current};
+use crate::metrics::{Instruments, Readings, Sources, StateMetrics, keep_current};
 use crate::queue::SharedQueue;
+use crate::queue::nats::NatsQueue;
 use crate::queue::sqlite::OnTransaction;
 
 /// The scope of osapi's own metrics.
@@ -45,6 +46,7 @@ pub struct ProcessTelemetry {
     recorded: Option<Recorded>,
     job_instruments: meterline_jobs::Instruments,
     jobs: JobMetrics,
+    nats: OnceLock<NatsMetrics>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -80,11 +82,16 @@ impl ProcessTelemetry {
         if let Some(key) = locked {
             builder = builder.bearer_check(metrics_check(Arc::clone(key)));
         }
-        let telemetry = builder
-            .json_section("database", move || {
-                serde_json::to_value(database.database()).unwrap_or(Value::Null)
-            })
-            .build()?;
+        builder = builder.json_section("database", move || {
+            serde_json::to_value(database.database()).unwrap_or(Value::Null)
+        });
+        if config.queue.backend == Backend::Nats {
+            let broker = readings.clone();
+            builder = builder.json_section("nats", move || {
+                serde_json::to_value(broker.broker()).unwrap_or(Value::Null)
+            });
+        }
+        let telemetry = builder.build()?;
         let meter = telemetry.provider().map(|provider| {
             let scope = InstrumentationScope::builder(SCOPE);
             let scope = scope.with_version(env!("CARGO_PKG_VERSION")).build();
@@ -106,6 +113,7 @@ impl ProcessTelemetry {
             telemetry,
             jobs: JobMetrics::new(&job_instruments),
             job_instruments,
+            nats: OnceLock::new(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         })
@@ -151,6 +159,17 @@ impl ProcessTelemetry {
         }))
     }
 
+    /// Shows from now on how the queue's connection to its broker is.
+    pub fn connected_by(&self, queue: &NatsQueue) {
+        if self.recorded.is_none() {
+            return;
+        }
+        let metrics = NatsMetrics::new(&self.job_instruments, queue.client(), Probe::default());
+        let told = metrics.clone();
+        queue.on_publish_failure(move || told.publish_failed());
+        let _ = self.nats.set(metrics);
+    }
+
     /// Starts the counters of these operations that this process may increment at zero, so that `rate()` and
     /// `increase()` see the first thing that happens.
     pub fn expect(&self, operations: &[&'static str], process: Process) {
@@ -174,16 +193,17 @@ impl ProcessTelemetry {
         else {
             return;
         };
-        StateMetrics::observe(
-            instruments,
-            &self.job_instruments,
+        let sources = Sources {
             readings,
             lifecycle,
             process,
-        );
+            database: queue.broker().is_none(),
+        };
+        StateMetrics::observe(instruments, &self.job_instruments, &sources);
         self.tasks.spawn(keep_current(
             readings.clone(),
             Arc::clone(queue),
+            process,
             self.stop.clone(),
         ));
     }

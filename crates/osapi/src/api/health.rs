@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::jobs::JobCounts;
 use super::state::ApiState;
-use crate::queue::{DatabaseStats, WorkerState};
+use crate::queue::{BrokerStatus, DatabaseStats, WorkerState};
 
 /// How long the queue may take to prove that it works.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -84,6 +84,8 @@ pub(super) struct Status {
     workers: Option<WorkerCounts>,
     #[serde(skip_serializing_if = "Option::is_none")]
     database: Option<DatabaseStats>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nats: Option<BrokerStatus>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -135,6 +137,7 @@ pub(super) async fn status(State(state): State<ApiState>) -> Response {
                 .count(),
         }),
         database,
+        nats: state.queue.broker(),
     };
     let code = if ok {
         StatusCode::OK

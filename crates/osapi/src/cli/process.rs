@@ -1,5 +1,6 @@
 //! The parts of a process, made from its configuration.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
@@ -7,8 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Failure;
 use super::names::{Names, hostname};
-use crate::config::{Config, WorkerConfig};
+use crate::config::{Backend, Config, WorkerConfig};
 use crate::operations::Registry;
+use crate::queue::nats::{NatsOptions, NatsQueue, Part};
 use crate::queue::sqlite::{OnTransaction, SqliteQueue};
 use crate::queue::{QueueOptions, RetryPolicy, SharedQueue};
 use crate::telemetry::ProcessTelemetry;
@@ -32,6 +34,46 @@ fn options(config: &Config) -> QueueOptions {
 
 /// Opens the queue, making its directory if need be.
 pub(super) async fn open_queue(
+    config: &Config,
+    part: Part,
+    telemetry: &ProcessTelemetry,
+) -> Result<SharedQueue, Failure> {
+    match config.queue.backend {
+        Backend::Sqlite => open_sqlite(config, telemetry.on_transaction()).await,
+        Backend::Nats => open_nats(config, part, telemetry).await,
+    }
+}
+
+async fn open_nats(
+    config: &Config,
+    part: Part,
+    telemetry: &ProcessTelemetry,
+) -> Result<SharedQueue, Failure> {
+    let dir = config.data_dir();
+    let made = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&dir);
+    made.map_err(|error| Failure::Other(format!("cannot make {}: {error}", dir.display())))?;
+    let nats = &config.queue.nats;
+    let tls = nats.tls.clone().unwrap_or_default();
+    let options_of_nats = NatsOptions {
+        url: nats.url.clone(),
+        credentials: nats.credentials.clone(),
+        ca: tls.ca,
+        certificate: tls.cert.zip(tls.key),
+        tls: nats.tls.is_some(),
+        prefix: nats.prefix.clone(),
+        replicas: nats.replicas.into(),
+        name: format!("osapi on {}", hostname()),
+    };
+    let opened = NatsQueue::open(options_of_nats, options(config), part).await;
+    let queue = opened.map_err(|error| Failure::Other(error.to_string()))?;
+    telemetry.connected_by(&queue);
+    Ok(Arc::new(queue))
+}
+
+async fn open_sqlite(
     config: &Config,
     on_transaction: Option<OnTransaction>,
 ) -> Result<SharedQueue, Failure> {

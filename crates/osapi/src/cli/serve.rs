@@ -24,6 +24,7 @@ use crate::api::{self, ApiState, Lifecycle};
 use crate::config::{Config, Loaded, Sources};
 use crate::operations::Registry;
 use crate::queue::SharedQueue;
+use crate::queue::nats::Part;
 use crate::telemetry::ProcessTelemetry;
 use meterline::server::Server;
 
@@ -158,8 +159,12 @@ impl Running {
             None => None,
         };
         let exposing = process.exposing();
+        let part = match process {
+            Process::Up | Process::Api => Part::Whole,
+            Process::Worker => Part::Worker,
+        };
         let telemetry = ProcessTelemetry::start(config, key.as_ref(), exposing)?;
-        let queue = process::open_queue(config, telemetry.on_transaction()).await?;
+        let queue = process::open_queue(config, part, &telemetry).await?;
         let names = Names::take(config, workers).map_err(Failure::Other)?;
         let address = server.as_ref().map(Server::address);
         let addr = match address {

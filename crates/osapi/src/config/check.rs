@@ -10,10 +10,6 @@ use super::load::Loaded;
 use super::show;
 use crate::access::SigningKey;
 
-/// Keys of osapi's own features that are not there yet: each stays at its default. Ends with a dot:
-/// a section. Those of telemetry are [`unavailable::UNAVAILABLE`].
-const UNAVAILABLE: [&str; 2] = ["queue.backend", "queue.nats."];
-
 /// First path segments the API uses, where a metrics path would be in the way.
 const TAKEN: [&str; 7] = [
     "assets",
@@ -42,13 +38,8 @@ pub(super) fn is_secret(key: &str) -> bool {
 
 /// Whether this value asks for something this version does not have.
 pub(super) fn is_unavailable(key: &str, value: &Value, default: Option<&Value>) -> bool {
-    if let Some(key) = key.strip_prefix("telemetry.") {
-        return unavailable::is_unavailable(key, value, default);
-    }
-    let listed = UNAVAILABLE
-        .iter()
-        .any(|known| *known == key || (known.ends_with('.') && key.starts_with(known)));
-    listed && default != Some(value)
+    key.strip_prefix("telemetry.")
+        .is_some_and(|key| unavailable::is_unavailable(key, value, default))
 }
 
 /// Checks a configuration whose values are fine one by one.

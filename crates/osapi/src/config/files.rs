@@ -62,6 +62,28 @@ impl Loaded {
         self.signing_key()?;
         self.api_tls()?;
         self.metrics_tls()?;
+        self.nats_files()
+    }
+
+    /// What is needed to be let in by the broker. It is read again with each connection.
+    fn nats_files(&self) -> Result<(), ConfigError> {
+        let nats = &self.config.queue.nats;
+        let tls = nats.tls.as_ref();
+        let files = [
+            ("queue.nats.credentials", nats.credentials.as_ref()),
+            ("queue.nats.tls", tls.and_then(|tls| tls.ca.as_ref())),
+            ("queue.nats.tls", tls.and_then(|tls| tls.cert.as_ref())),
+            ("queue.nats.tls", tls.and_then(|tls| tls.key.as_ref())),
+        ];
+        for (key, file) in files {
+            let Some(file) = file else { continue };
+            std::fs::File::open(file).map_err(|error| {
+                self.bad_value(key, format!("cannot read {}: {error}", file.display()))
+            })?;
+        }
+        if tls.is_some_and(|tls| tls.cert.is_some() != tls.key.is_some()) {
+            return Err(self.bad_value("queue.nats.tls", "cert and key go together".to_owned()));
+        }
         Ok(())
     }
 

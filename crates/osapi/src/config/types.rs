@@ -244,15 +244,40 @@ fn file<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
 pub struct NatsConfig {
     /// Servers, separated by commas.
     pub url: String,
-    /// Credentials file.
+    /// File with credentials (a JWT and its key), or with the seed of an nkey alone.
     pub credentials: Option<PathBuf>,
     /// Prefix of streams, buckets and subjects.
+    #[serde(deserialize_with = "nats_prefix")]
     pub prefix: String,
     /// Copies of each message.
     #[serde(deserialize_with = "values::whole::<_, _, 1, 5>")]
     pub replicas: u8,
-    /// TLS.
-    pub tls: Option<TlsFiles>,
+    /// TLS, with what of it is given; with nothing given, by the authorities the system trusts.
+    pub tls: Option<NatsTls>,
+}
+
+/// TLS to the broker.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NatsTls {
+    /// PEM file with the authorities to be trusted.
+    pub ca: Option<PathBuf>,
+    /// PEM file with a certificate to show; goes with `key`.
+    pub cert: Option<PathBuf>,
+    /// PEM file with its private key.
+    pub key: Option<PathBuf>,
+}
+
+/// It begins names of streams and subjects, where little is allowed.
+fn nats_prefix<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let prefix = values::text(from)?;
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-".contains(&b);
+    if prefix.is_empty() || prefix.len() > 64 || !prefix.bytes().all(plain) {
+        return Err(de::Error::custom(
+            "expected 1 to 64 letters, digits, _ and -",
+        ));
+    }
+    Ok(prefix)
 }
 
 impl Default for NatsConfig {

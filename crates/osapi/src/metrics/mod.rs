@@ -6,4 +6,4 @@ mod instruments;
 mod state;
 
 pub use instruments::Instruments;
-pub use state::{Readings, StateMetrics, keep_current};
+pub use state::{Readings, Sources, StateMetrics, keep_current};

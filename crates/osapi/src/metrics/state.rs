@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::Instruments;
 use super::catalogue::{self, Metric, Process};
 use crate::api::Lifecycle;
-use crate::queue::{DatabaseStats, QueueStats, SharedQueue, WorkerInfo, WorkerState};
+use crate::queue::{BrokerStatus, DatabaseStats, QueueStats, SharedQueue, WorkerInfo, WorkerState};
 
 /// How often the queue is asked.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -30,6 +30,7 @@ pub struct Readings(Arc<Mutex<Latest>>);
 #[derive(Debug, Default)]
 struct Latest {
     queue: Option<(Instant, Reading)>,
+    broker: Option<BrokerStatus>,
     works: Option<(Instant, bool)>,
 }
 
@@ -47,6 +48,12 @@ impl Readings {
         self.fresh().map(|reading| reading.database)
     }
 
+    /// How the connection to the broker is, where there is one.
+    #[must_use]
+    pub fn broker(&self) -> Option<BrokerStatus> {
+        self.0.lock().broker.clone()
+    }
+
     fn fresh(&self) -> Option<Reading> {
         let latest = self.0.lock();
         let (when, reading) = latest.queue.as_ref()?;
@@ -61,17 +68,25 @@ impl Readings {
             .is_some_and(|(when, works)| works && when.elapsed() <= FRESH)
     }
 
-    async fn refresh(&self, queue: &SharedQueue) {
+    async fn refresh(&self, queue: &SharedQueue, process: Process) {
         // As of before the answers came: what is shown is never older than it claims.
         let when = Instant::now();
-        let answers = async {
-            tokio::join!(
-                queue.stats(),
-                queue.workers(),
-                queue.database(),
-                queue.check()
-            )
+        self.0.lock().broker = queue.broker();
+        // A worker shows neither the queue nor the fleet.
+        let shown = process != Process::Worker;
+        let stats = async {
+            match shown {
+                true => queue.stats().await,
+                false => Ok(QueueStats::default()),
+            }
         };
+        let workers = async {
+            match shown {
+                true => queue.workers().await,
+                false => Ok(Vec::new()),
+            }
+        };
+        let answers = async { tokio::join!(stats, workers, queue.database(), queue.check()) };
         let answered = tokio::time::timeout(FRESH, answers).await;
         let mut latest = self.0.lock();
         let Ok((stats, workers, database, check)) = answered else {
@@ -93,14 +108,19 @@ impl Readings {
 }
 
 /// Asks the queue once a second until `stop`.
-pub async fn keep_current(readings: Readings, queue: SharedQueue, stop: CancellationToken) {
+pub async fn keep_current(
+    readings: Readings,
+    queue: SharedQueue,
+    process: Process,
+    stop: CancellationToken,
+) {
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            _ = ticks.tick() => readings.refresh(&queue).await,
+            _ = ticks.tick() => readings.refresh(&queue, process).await,
         }
     }
 }
@@ -109,17 +129,34 @@ pub async fn keep_current(readings: Readings, queue: SharedQueue, stop: Cancella
 #[derive(Debug)]
 pub struct StateMetrics;
 
+/// What the gauges of a process are read from.
+#[derive(Debug)]
+pub struct Sources<'a> {
+    /// The latest readings of the queue.
+    pub readings: &'a Readings,
+    /// Whether the process is stopping.
+    pub lifecycle: &'a Lifecycle,
+    /// Which process this is: the queue's and the fleet's gauges belong to the API.
+    pub process: Process,
+    /// Whether the queue is in a database of this host.
+    pub database: bool,
+}
+
 type Tell = fn(&Reading, &dyn AsyncInstrument<f64>);
 
 impl StateMetrics {
-    /// Adds the gauges of a process. The queue's and the fleet's belong to the API.
+    /// Adds the gauges of a process.
     pub fn observe(
         instruments: &Instruments,
         jobs: &meterline_jobs::Instruments,
-        readings: &Readings,
-        lifecycle: &Lifecycle,
-        process: Process,
+        sources: &Sources<'_>,
     ) {
+        let Sources {
+            readings,
+            lifecycle,
+            process,
+            ..
+        } = *sources;
         let database: [(&Metric, Tell); 3] = [
             (&catalogue::DATABASE_SIZE, |now, to| {
                 to.observe(now.database.size_bytes as f64, &[]);
@@ -129,7 +166,7 @@ impl StateMetrics {
                 to.observe(now.database.queries_total as f64, &[]);
             }),
         ];
-        for (metric, tell) in database {
+        for (metric, tell) in database.into_iter().filter(|_| sources.database) {
             let readings = readings.clone();
             instruments.observe(metric, move |to| {
                 if let Some(now) = readings.fresh() {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// How a queue's connection to its broker is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct BrokerStatus {
     /// Its addresses, without users and passwords.
     pub url: String,

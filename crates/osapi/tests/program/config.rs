@@ -52,8 +52,8 @@ fn every_source_is_named_when_it_is_wrong() {
             "/no/such.yaml",
         ),
         (
-            &["api", "--set", "queue.backend=nats"],
-            "not available in this version",
+            &["api", "--set", "queue.nats.prefix=a.b"],
+            "letters, digits",
         ),
     ] {
         let out = output(args);

@@ -1,8 +1,8 @@
 //! The connection: how it is made, how it is, and what is told about it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
@@ -59,11 +59,11 @@ impl Default for NatsOptions {
 }
 
 /// The connection as others see it.
-#[derive(Debug)]
 pub(super) struct Link {
     connected: watch::Sender<bool>,
     connects: AtomicU64,
     publish_failures: AtomicU64,
+    on_publish_failure: OnceLock<Box<dyn Fn() + Send + Sync>>,
     closed: AtomicBool,
     /// Why the streams cannot be used although the broker can be reached.
     unfit: Mutex<Option<QueueError>>,
@@ -75,6 +75,7 @@ impl Link {
             connected: watch::Sender::new(false),
             connects: AtomicU64::new(0),
             publish_failures: AtomicU64::new(0),
+            on_publish_failure: OnceLock::new(),
             closed: AtomicBool::new(false),
             unfit: Mutex::new(None),
         })
@@ -113,6 +114,13 @@ impl Link {
 
     pub(super) fn publish_failed(&self) {
         self.publish_failures.fetch_add(1, Ordering::Relaxed);
+        if let Some(tell) = self.on_publish_failure.get() {
+            tell();
+        }
+    }
+
+    pub(super) fn on_publish_failure(&self, tell: Box<dyn Fn() + Send + Sync>) {
+        let _ = self.on_publish_failure.set(tell);
     }
 
     pub(super) fn publish_failures(&self) -> u64 {

@@ -151,6 +151,18 @@ impl NatsQueue {
         })
     }
 
+    /// The connection, for whoever measures it.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Has this called for each message the broker did not take, or did not say it took. The first
+    /// one given stays.
+    pub fn on_publish_failure(&self, tell: impl Fn() + Send + Sync + 'static) {
+        self.link.on_publish_failure(Box::new(tell));
+    }
+
     fn core(&self) -> Result<&Arc<Core>, QueueError> {
         if let Some(core) = self.core.get() {
             return Ok(core);

@@ -79,7 +79,6 @@ impl Found {
 }
 
 /// The streams, once they are known to be there and right.
-#[derive(Debug)]
 pub(super) struct Store {
     pub(super) client: Client,
     pub(super) jetstream: jetstream::Context,

@@ -17,7 +17,9 @@ use super::names::{Route, idempotency_key, job_key};
 use super::record::{Keyed, Staged, Unit, digest};
 use super::store::{Unwritten, json};
 use super::take::TRIES;
-use crate::queue::{Enqueued, JobId, JobState, NewJob, QueueError, Target, TraceContext, WorkerState};
+use crate::queue::{
+    Enqueued, JobId, JobState, NewJob, QueueError, Target, TraceContext, WorkerState,
+};
 
 /// What of a message's largest size is left to its headers and to what is not its own.
 const SPARE: usize = 16 * 1024;
