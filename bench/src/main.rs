@@ -10,6 +10,7 @@ mod encode;
 mod harness;
 mod http;
 mod libraries;
+mod lifetime;
 mod memory;
 mod page;
 mod queue;
@@ -26,11 +27,12 @@ use report::Report;
 
 type Section = (&'static str, fn(&mut Report));
 
-const SECTIONS: [Section; 8] = [
+const SECTIONS: [Section; 9] = [
     ("record", record::run),
     ("aggregation", aggregation::run),
     ("encode", encode::run),
     ("memory", memory::run),
+    ("lifetime", lifetime::run),
     ("http", http::run),
     ("scrape", scrape::run),
     ("queue", queue::run),

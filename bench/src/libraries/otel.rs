@@ -49,7 +49,7 @@ pub(crate) fn histogram(meter: &Meter) -> Histogram<f64> {
         .build()
 }
 
-fn attributes(request: Request) -> [KeyValue; 4] {
+pub(crate) fn attributes(request: Request) -> [KeyValue; 4] {
     let [method, route, status, version] = KEYS;
     [
         KeyValue::new(method, request.method),
@@ -59,7 +59,7 @@ fn attributes(request: Request) -> [KeyValue; 4] {
     ]
 }
 
-fn attributes_of(n: usize) -> [KeyValue; 4] {
+pub(crate) fn attributes_of(n: usize) -> [KeyValue; 4] {
     let mut attributes = attributes(REQUEST);
     attributes[1].value = route(n).into();
     attributes
