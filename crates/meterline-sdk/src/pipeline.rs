@@ -234,7 +234,7 @@ impl Pipeline {
         {
             for stream in known.streams.lock().iter() {
                 if let Stream::Recorded(recorded) = stream
-                    && recorded.instrument().is_called(instrument)
+                    && recorded.plan().is_called(instrument)
                 {
                     found.push(Arc::clone(recorded));
                 }

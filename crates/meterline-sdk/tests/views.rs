@@ -407,3 +407,19 @@ fn a_view_limits_the_series_left_after_filtering() {
     );
     assert_eq!(provider.stats().overflowed, 2);
 }
+
+#[test]
+fn series_are_declared_and_removed_by_either_name_and_all_attributes() {
+    let provider = provider([View::builder("c")
+        .rename("renamed")
+        .keep_attributes(["route"])]);
+    let counter = provider.meter("test").u64_counter("c").build();
+    assert!(provider.declare("test", "c", &attributes("/a", 1)));
+    counter.add(3, &attributes("/b", 2));
+    let snapshot = provider.collect();
+    let found = series(metric(&snapshot, "renamed"));
+    assert_eq!(found, ["route=/a 0", "route=/b 3"]);
+    assert!(provider.remove("test", "renamed", &attributes("/a", 7)));
+    assert!(provider.remove("test", "C", &attributes("/b", 7)));
+    assert!(provider.collect().metrics.is_empty());
+}

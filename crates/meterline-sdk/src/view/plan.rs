@@ -1,5 +1,6 @@
 //! From an instrument and the views to its streams.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use opentelemetry::InstrumentationScope;
@@ -18,6 +19,8 @@ pub(crate) struct Plan {
     pub(crate) cardinality_limit: Option<usize>,
     /// Whether it is a histogram of which kind nobody said, so that readers choose.
     pub(crate) by_reader: bool,
+    /// What the instrument was created as; the view may have renamed it.
+    created_as: Cow<'static, str>,
     /// The view it comes from, by its position; none for the default stream.
     view: Option<usize>,
 }
@@ -53,6 +56,7 @@ pub(crate) fn plans(
             filter: view.filter.clone(),
             cardinality_limit: view.cardinality_limit,
             by_reader: is_histogram && !view.chooses_histogram(),
+            created_as: instrument.descriptor.name.clone(),
             view: Some(position),
         });
     }
@@ -62,6 +66,7 @@ pub(crate) fn plans(
             filter: None,
             cardinality_limit: None,
             by_reader: is_histogram,
+            created_as: instrument.descriptor.name.clone(),
             view: None,
         });
     }
@@ -69,6 +74,11 @@ pub(crate) fn plans(
 }
 
 impl Plan {
+    /// Whether this is the name of the instrument: the one it was created with, or a view's.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        self.instrument.is_called(name) || self.created_as.eq_ignore_ascii_case(name)
+    }
+
     /// Whether both are one stream: the same instrument seen through the same view, or through two
     /// that make no difference.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
