@@ -14,6 +14,9 @@ use crate::series::{Series, SeriesList};
 use crate::snapshot::{Data, Exemplars, ExponentialHistograms, Histograms};
 use crate::{Attributes, Number};
 
+/// A list with room for this many series is never made smaller.
+const SMALL: usize = 64;
+
 /// How many removed series are remembered for readers that do not collect.
 const MOST_ENDED: usize = 10_000;
 
@@ -102,6 +105,10 @@ impl Listing {
     /// Puts in what woke, and takes out what ended.
     fn update(&mut self, woken: Vec<Arc<Entry>>) {
         self.listed.retain(Listed::is_current);
+        let len = self.listed.len();
+        if self.listed.capacity() > SMALL.max(4 * len) {
+            self.listed.shrink_to(2 * len);
+        }
         let mut new: Vec<_> = woken
             .into_iter()
             .filter(|entry| !entry.is_dormant())
