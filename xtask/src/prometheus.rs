@@ -75,15 +75,32 @@ impl Prometheus {
         Self::start_with(targets, &[])
     }
 
+    /// As [`Self::start`], and evaluates a file of rules every second.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[must_use]
+    pub fn start_with_rules(targets: &[Target], rules: &str) -> Self {
+        Self::launch(targets, Some(rules), &[])
+    }
+
     /// As [`Self::start`], with more arguments (`--enable-feature=...`).
     ///
     /// # Panics
     /// As [`Self::start`].
     #[must_use]
     pub fn start_with(targets: &[Target], arguments: &[&str]) -> Self {
+        Self::launch(targets, None, arguments)
+    }
+
+    fn launch(targets: &[Target], rules: Option<&str>, arguments: &[&str]) -> Self {
         let directory = TempDir::new().expect("a temporary directory can be made");
         let config = directory.path().join("prometheus.yml");
-        fs::write(&config, config_of(targets)).expect("its configuration can be written");
+        if let Some(rules) = rules {
+            fs::write(directory.path().join(RULES), rules).expect("its rules can be written");
+        }
+        fs::write(&config, config_of(targets, rules.is_some()))
+            .expect("its configuration can be written");
         let mut child = Command::new(Tool::Prometheus.path())
             .arg(format!("--config.file={}", config.display()))
             .arg(format!(
@@ -292,7 +309,10 @@ fn client() -> ureq::Agent {
 }
 
 /// The configuration, as JSON, which is YAML too.
-fn config_of(targets: &[Target]) -> String {
+/// Its rules, beside its configuration.
+const RULES: &str = "rules.yml";
+
+fn config_of(targets: &[Target], with_rules: bool) -> String {
     let jobs = targets.iter().map(|target| {
         json!({
             "job_name": target.job,
@@ -301,7 +321,12 @@ fn config_of(targets: &[Target]) -> String {
         })
     });
     let config = json!({
-        "global": { "scrape_interval": "1s", "scrape_timeout": "1s" },
+        "global": {
+            "scrape_interval": "1s",
+            "scrape_timeout": "1s",
+            "evaluation_interval": "1s",
+        },
+        "rule_files": if with_rules { vec![RULES] } else { vec![] },
         "scrape_configs": jobs.collect::<Vec<_>>(),
     });
     config.to_string()

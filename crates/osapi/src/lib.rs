@@ -8,6 +8,7 @@ pub mod api;
 pub mod cli;
 pub mod config;
 pub mod metrics;
+pub mod monitoring;
 pub mod operations;
 pub mod queue;
 pub mod telemetry;

@@ -81,6 +81,16 @@ pub(super) enum Command {
         after_help = "Examples:\n  osapi token create --config osapi.yaml --permission job:read --permission job:write\n  osapi token verify --config osapi.yaml -"
     )]
     Token(TokenArgs),
+    /// Print recording rules and alerts for Prometheus, for the configured namespace.
+    #[command(
+        after_help = "Examples:\n  osapi rules > /etc/prometheus/rules/osapi.yml\n  osapi rules --config osapi.yaml | promtool check rules /dev/stdin"
+    )]
+    Rules(ConfigArgs),
+    /// Print Grafana dashboards, for the configured namespace.
+    #[command(
+        after_help = "Examples:\n  osapi dashboards jobs > jobs.json\n  osapi dashboards --dir /var/lib/grafana/dashboards"
+    )]
+    Dashboards(DashboardsArgs),
     /// Print a completion script.
     #[command(
         after_help = "Examples:\n  osapi completions bash > /etc/bash_completion.d/osapi\n  osapi completions fish > ~/.config/fish/completions/osapi.fish"
@@ -118,6 +128,18 @@ impl ConfigArgs {
         }
         .with_environment()
     }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DashboardsArgs {
+    /// Only this one: http, jobs, nats or runtime. Without a name all of them, as a JSON array.
+    #[arg(value_name = "NAME", conflicts_with = "dir")]
+    pub(super) name: Option<String>,
+    /// Write each to a file of this directory instead, as NAME.json.
+    #[arg(long, value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) config: ConfigArgs,
 }
 
 #[derive(Debug, Args)]

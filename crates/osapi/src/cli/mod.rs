@@ -12,6 +12,7 @@ mod help;
 mod job;
 mod logging;
 mod metrics;
+mod monitoring;
 mod names;
 mod page;
 mod process;
@@ -125,6 +126,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Metrics(args) => client::run(verbose, None, |client| metrics::run(client, args)),
         Command::Check(args) => client::run(verbose, None, |client| check::run(client, args)),
         Command::Token(args) => token::run(&args, verbose),
+        Command::Rules(config) => monitoring::rules(&config, verbose),
+        Command::Dashboards(args) => monitoring::dashboards(&args, verbose),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "osapi", &mut script);

@@ -11,5 +11,6 @@ mod hostile;
 mod life;
 mod metric_pages;
 mod metrics;
+mod monitored;
 mod page;
 mod support;

@@ -1,0 +1,8 @@
+//! Rules, alerts, runbook and dashboards: up to date, true to the catalogue, and working.
+
+#![allow(clippy::unwrap_used)] // Everything here is a test, also the functions tests share.
+
+mod expressions;
+mod files;
+mod samples;
+mod with_promtool;
