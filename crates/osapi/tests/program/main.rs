@@ -13,4 +13,5 @@ mod metric_pages;
 mod metrics;
 mod monitored;
 mod page;
+mod presets;
 mod support;

@@ -61,6 +61,17 @@ async fn batch(server: &Server) -> Result<Vec<String>, reqwest::Response> {
         .collect())
 }
 
+/// Waits until the gauge of the queue follows what happened to it.
+async fn subsystem_is(server: &Server, wanted: f64) {
+    until("the gauge of the queue follows", async || {
+        let page = crate::metrics::page::scrape(server).await;
+        assert!(page.families.contains_key("osapi_component_up"));
+        let up = page.sum("osapi_subsystem_up", &[("subsystem", "queue")]);
+        (up == wanted).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_full_disk_refuses_jobs_and_loses_none() {
     let dir = tempfile::tempdir().unwrap();
@@ -110,12 +121,7 @@ async fn a_full_disk_refuses_jobs_and_loses_none() {
         acknowledged.len() as u64 + 1,
         "nothing half done"
     );
-    assert!(
-        crate::metrics::page::scrape(&server)
-            .await
-            .families
-            .contains_key("osapi_component_up")
-    );
+    subsystem_is(&server, 0.0).await;
 
     until("the attempt has ended", async || {
         let page = crate::metrics::page::scrape(&server).await;
@@ -136,6 +142,7 @@ async fn a_full_disk_refuses_jobs_and_loses_none() {
         (server.get("/health/ready").await.0 == 200).then_some(())
     })
     .await;
+    subsystem_is(&server, 1.0).await;
     let (_, page) = server.get("/job").await;
     assert_eq!(listed(&page), acknowledged.len() as u64 + 2);
     let record = server.wait(&running, &["completed"]).await;
