@@ -90,7 +90,8 @@ impl MeterProvider {
     /// recorded with its attributes again, also through a handle, it begins anew at zero with a
     /// newer start.
     ///
-    /// Deltas still report what was recorded until now. A recording under way counts either before
+    /// Deltas still report what was recorded until now (of the last 10,000 series of an instrument that
+    /// were removed between two collections of a reader). A recording under way counts either before
     /// or after, as a whole in a sum; of a histogram its part of `sum` may count before and its
     /// bucket after.
     pub fn remove(&self, scope: &str, instrument: &str, attributes: &[KeyValue]) -> bool {
