@@ -18,11 +18,12 @@ Everything a contributor runs.
     cargo xtask setup            install the pinned test tools into target/tools
     cargo xtask test             install what the tests need, run every test there is
     cargo xtask ci               formatting, lints, documentation, dependencies, then every test
+    cargo xtask chaos            kill workers, APIs and the broker some hundred times under load
     cargo xtask bench [ARGS]     the benchmarks, beside those of other libraries
     cargo xtask fuzz [TARGET...] [--seconds N]
                                  the fuzz targets, or those named, a minute each
 
-    --offline   for setup, test and ci: reach for no network; tests whose tools are missing are
+    --offline   for setup, test, chaos and ci: reach for no network; tests whose tools are missing are
                 left out, and said to be (with the variable CI set they fail instead)
 ";
 
@@ -48,6 +49,7 @@ fn run(command: &str, offline: bool) -> ExitCode {
     match command {
         "setup" => setup::everything(&mut steps),
         "test" => test::run(&mut steps),
+        "chaos" => test::chaos(&mut steps),
         "ci" => ci::run(&mut steps),
         _ => return wrong_usage(),
     }

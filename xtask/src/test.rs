@@ -7,6 +7,9 @@ use xtask::tools::{Tool, output, workspace};
 use crate::setup;
 use crate::steps::{Steps, cargo};
 
+/// Kills that one run of chaos makes.
+const CHAOS_KILLS: &str = "120";
+
 /// Every test there is.
 pub(crate) fn run(steps: &mut Steps) {
     let (tools, left_out) = setup::test_tools(steps);
@@ -31,6 +34,22 @@ pub(crate) fn run(steps: &mut Steps) {
         ];
         steps.run(&name, &mut runner.tests(&select));
     }
+}
+
+/// The tests that kill processes, with more kills than [`run`] makes.
+pub(crate) fn chaos(steps: &mut Steps) {
+    let (tools, left_out) = setup::test_tools(steps);
+    let mut command = cargo(&["test", "--package", "osapi", "--test", "program"]);
+    if steps.options.offline {
+        command.arg("--offline");
+    }
+    command.args(["--", "--nocapture", "--test-threads=1", "many_hosts"]);
+    command.env("OSAPI_CHAOS_KILLS", CHAOS_KILLS);
+    command.envs(tools.iter().map(|(tool, path)| (tool.variable(), path)));
+    for tool in left_out {
+        command.args(["--skip", tool.marker()]);
+    }
+    steps.run("chaos", &mut command);
 }
 
 /// How tests are run on this machine.

@@ -9,6 +9,7 @@ mod config;
 mod faults;
 mod hostile;
 mod life;
+mod many_hosts;
 mod metric_pages;
 mod metrics;
 mod monitored;

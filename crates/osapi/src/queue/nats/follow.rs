@@ -1,6 +1,6 @@
 //! Following the state stream, so that the index knows what others write.
 
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::Message;
@@ -23,12 +23,23 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub(super) async fn run(core: Weak<Core>) {
     let mut next = 1;
     loop {
-        let Some(messages) = core.upgrade() else {
+        let Some(here) = core.upgrade() else {
             return;
         };
-        let messages = messages.messages_from(next).await;
+        let (mut connected, behind) = (here.store.link.connected(), Arc::clone(&here.behind));
+        connected.mark_unchanged();
+        let messages = here.messages_from(next).await;
+        drop(here);
         if let Ok(mut messages) = messages {
-            while let Some(Ok(message)) = messages.next().await {
+            loop {
+                // A broker that was restarted has forgotten who follows, and so may a new leader have;
+                // waiting for what it does not send would take half a minute.
+                let message = tokio::select! {
+                    message = messages.next() => message,
+                    _ = connected.changed() => break,
+                    () = behind.notified() => break,
+                };
+                let Some(Ok(message)) = message else { break };
                 let (Some(core), Ok(info)) = (core.upgrade(), message.info()) else {
                     return;
                 };
@@ -121,7 +132,10 @@ impl Core {
         let mark = self.mark().await?;
         let reached = self.store.index.reached(mark);
         let reached = tokio::time::timeout(ANSWER_WITHIN, reached).await;
-        reached.map_err(|_| silent())
+        reached.map_err(|_| {
+            self.behind.notify_one();
+            silent()
+        })
     }
 }
 

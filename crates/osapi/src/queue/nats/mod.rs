@@ -39,6 +39,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 use uuid::Uuid;
@@ -94,6 +95,8 @@ struct Core {
     rounds: Mutex<Rounds>,
     reserved: AtomicU64,
     following: Mutex<Option<AbortOnDropHandle<()>>>,
+    /// Told when what was written does not come back.
+    behind: Arc<Notify>,
 }
 
 impl Core {
@@ -249,6 +252,7 @@ impl Setup {
             rounds: Mutex::default(),
             reserved: AtomicU64::new(0),
             following: Mutex::default(),
+            behind: Arc::default(),
         });
         if core.follows() {
             let follow = tokio::spawn(follow::run(Arc::downgrade(&core)));
