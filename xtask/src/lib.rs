@@ -9,6 +9,7 @@
 
 mod browser;
 mod nats;
+mod otlp;
 mod prometheus;
 mod promtool;
 mod python;
@@ -16,6 +17,7 @@ pub mod tools;
 
 pub use browser::{Browser, Screen};
 pub use nats::{NatsCluster, NatsServer};
+pub use otlp::{OtlpReceiver, Received};
 pub use prometheus::{Labels, Prometheus, Target, TargetHealth};
 pub use promtool::promtool_check_metrics;
 pub use python::Python;

@@ -72,7 +72,7 @@ impl Outcome {
             Self::Success => "success",
             Self::PartialSuccess => "partial_success",
             Self::Refused => "refused",
-            Self::Failed => "failed",
+            Self::Failed => "failure",
         }
     }
 }

@@ -10,6 +10,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use crate::grpc;
 
+const NO_URL: &str = "is not a URL with http:// or https://";
+
 /// Where requests go, and how.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -109,21 +111,28 @@ impl ExporterOptions {
         }
     }
 
+    /// Whether endpoint and headers can be used.
+    ///
+    /// # Errors
+    /// What cannot, without the values of headers.
+    pub fn check(&self) -> Result<(), ExporterError> {
+        self.uri()?;
+        self.header_map().map(drop)
+    }
+
     /// Where each request goes.
     pub(crate) fn uri(&self) -> Result<Uri, ExporterError> {
         let uri: Uri = self
             .endpoint
             .parse()
-            .map_err(|_| ExporterError::Endpoint("is not a URL"))?;
+            .map_err(|_| ExporterError::Endpoint(NO_URL))?;
         let mut parts = uri.into_parts();
         if !parts
             .scheme
             .as_ref()
             .is_some_and(|s| *s == Scheme::HTTP || *s == Scheme::HTTPS)
         {
-            return Err(ExporterError::Endpoint(
-                "does not begin with http:// or https://",
-            ));
+            return Err(ExporterError::Endpoint(NO_URL));
         }
         let host = parts.authority.as_ref();
         if host.is_none_or(|authority| authority.host().is_empty()) {
@@ -136,7 +145,7 @@ impl ExporterOptions {
         if self.protocol == Protocol::Grpc {
             parts.path_and_query = Some(PathAndQuery::from_static(grpc::PATH));
         }
-        Uri::from_parts(parts).map_err(|_| ExporterError::Endpoint("is not a URL"))
+        Uri::from_parts(parts).map_err(|_| ExporterError::Endpoint(NO_URL))
     }
 
     /// The headers that are not the protocol's own.

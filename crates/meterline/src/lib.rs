@@ -1,5 +1,5 @@
 //! Metrics for Rust services: instrument once, through the OpenTelemetry metrics API, and let the
-//! numbers leave by a Prometheus scrape and as JSON.
+//! numbers leave by a Prometheus scrape, as JSON, and by OTLP push, all at once.
 //!
 //! ```no_run
 //! use axum::{Router, routing::get};
@@ -35,6 +35,7 @@ pub mod tls;
 
 #[cfg(target_os = "linux")]
 mod process;
+mod push;
 mod routes;
 mod runtime;
 mod scrape;
@@ -44,6 +45,7 @@ mod telemetry;
 pub use bearer::BearerRefusal;
 pub use config::TelemetryConfig;
 pub use meterline_http::HttpMetricsLayer;
+pub use meterline_otlp::{FlushError, Outcome};
 pub use meterline_sdk as sdk;
 pub use meterline_sdk::MeterProvider;
 pub use telemetry::{BuildError, ShutdownError, Telemetry, TelemetryBuilder};

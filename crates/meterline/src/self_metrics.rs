@@ -6,6 +6,7 @@ use meterline_sdk::WeakMeterProvider;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Gauge, Histogram, Meter};
 
+use crate::push::ExportMetrics;
 use crate::scrape::{Made, Scraper};
 
 /// Upper bounds of the time a page takes, in seconds.
@@ -46,7 +47,12 @@ impl PageMetrics {
 }
 
 /// Adds the instruments that are read when a collection asks.
-pub(crate) fn observe(meter: &Meter, provider: &WeakMeterProvider, scraper: &ScraperSlot) {
+pub(crate) fn observe(
+    meter: &Meter,
+    provider: &WeakMeterProvider,
+    scraper: &ScraperSlot,
+    exports: &ExportMetrics,
+) {
     let stats = provider.clone();
     meter
         .u64_observable_gauge("meterline.series")
@@ -67,10 +73,13 @@ pub(crate) fn observe(meter: &Meter, provider: &WeakMeterProvider, scraper: &Scr
             }
         })
         .build();
-    let (stats, scraper) = (provider.clone(), Arc::clone(scraper));
+    let (stats, scraper, exports) = (provider.clone(), Arc::clone(scraper), exports.clone());
     meter
         .u64_observable_counter("meterline.points.dropped")
-        .with_description("Measurements not recorded and points not shown on a page, by reason.")
+        .with_description(
+            "Measurements not recorded, points not shown on a page or refused by a collector, by \
+             reason.",
+        )
         .with_callback(move |to| {
             let tell = |reason, points| to.observe(points, &[KeyValue::new("reason", reason)]);
             if let Some(provider) = stats.upgrade() {
@@ -80,6 +89,7 @@ pub(crate) fn observe(meter: &Meter, provider: &WeakMeterProvider, scraper: &Scr
                 tell("callback_panicked", stats.callback_panics);
                 tell("callback_late", stats.late_callbacks);
             }
+            tell("otlp_rejected", exports.rejected());
             if let Some(scraper) = scraper.get().and_then(Weak::upgrade) {
                 scraper
                     .dropped()

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
@@ -6,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use axum::Router;
 use meterline_exposition::{TranslationOptions, TranslationStrategy};
 use meterline_http::{Convention, HttpMetricsLayer};
+use meterline_otlp::FlushError;
 use meterline_sdk::{ExemplarFilter, InvalidView, MeterProvider, MeterProviderBuilder, Resource};
 use opentelemetry::metrics::{Meter, MeterProvider as _, NoopMeterProvider};
 use opentelemetry::{InstrumentationScope, KeyValue};
@@ -13,13 +15,15 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::bearer::{BearerCheck, BearerRefusal};
 use crate::config::unavailable::is_unavailable;
 use crate::config::{
-    self, Auth, Exemplars, ListenAddr, MetricsConfig, TelemetryConfig, Translation, ViewConfig,
-    otel,
+    self, Auth, Exemplars, ListenAddr, MetricsConfig, OtlpError, TelemetryConfig, Translation,
+    ViewConfig, otel,
 };
+use crate::push::{ExportMetrics, Push};
 use crate::routes::routes;
 use crate::runtime;
 use crate::scrape::{Scraper, ScraperOptions, Section};
@@ -33,10 +37,11 @@ const SCOPE: &str = "meterline";
 /// Whether a provider of ours is the global one.
 static INSTALLED: AtomicBool = AtomicBool::new(false);
 
-/// A service's metrics, from instruments to endpoints.
+/// A service's metrics, from instruments to endpoints and to a collector.
 ///
-/// With metrics disabled it does nothing at all: no provider is set, the layer only passes requests
-/// on, and there are no routes, so that the paths answer 404.
+/// It records when there are scrape endpoints (`metrics.enabled`) or somewhere to push to
+/// (`otlp.endpoint`). With neither it does nothing at all: no provider is set, the layer only passes
+/// requests on, and there are no routes, so that the paths answer 404.
 pub struct Telemetry {
     recording: Option<Recording>,
     config: MetricsConfig,
@@ -45,11 +50,13 @@ pub struct Telemetry {
     listen_addr: Option<SocketAddr>,
 }
 
-/// What there is only while metrics are on.
+/// What there is only while something is recorded.
 struct Recording {
     provider: MeterProvider,
-    scraper: Arc<Scraper>,
+    /// What the scrape endpoints show, if there are any.
+    scraper: Option<Arc<Scraper>>,
     http_layer: HttpMetricsLayer,
+    push: Option<Push>,
 }
 
 /// The metrics' own server, in a task of its own.
@@ -98,6 +105,12 @@ pub enum BuildError {
     /// A view cannot be; its position counts from 1.
     #[error("metrics.views, number {0}: {1}")]
     View(usize, InvalidView),
+    /// The push cannot be as configured.
+    #[error("{0}")]
+    Otlp(#[from] OtlpError),
+    /// The push has no thread to run on.
+    #[error("the push by OTLP cannot be started: {0}")]
+    Push(io::Error),
     /// A configuration that this version cannot do.
     #[error("{0} is not available in this version")]
     Unavailable(String),
@@ -106,10 +119,17 @@ pub enum BuildError {
     Environment(serde_json::Error),
 }
 
-/// Shutting down took too long; what was still being served was cut off.
+/// What was lost while shutting down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("scrapes under way did not end in time and were cut off")]
-pub struct ShutdownError;
+#[non_exhaustive]
+pub enum ShutdownError {
+    /// The last export did not deliver everything.
+    #[error("the last push: {0}")]
+    Push(#[from] FlushError),
+    /// Scrapes took too long.
+    #[error("scrapes under way did not end in time and were cut off")]
+    Scrapes,
+}
 
 impl Telemetry {
     /// From the standard `OTEL_*` variables. On unless `OTEL_SDK_DISABLED` or
@@ -196,9 +216,10 @@ impl Telemetry {
     /// The metrics endpoints for the application's own listener: none if metrics are off, or have a
     /// listener of their own.
     pub fn routes<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
-        match &self.recording {
-            Some(recording) if self.config.listen.is_none() => {
-                routes(&recording.scraper, &self.config, self.bearer.as_ref())
+        let recording = self.recording.as_ref();
+        match recording.and_then(|recording| recording.scraper.as_ref()) {
+            Some(scraper) if self.config.listen.is_none() => {
+                routes(scraper, &self.config, self.bearer.as_ref())
             }
             _ => Router::new(),
         }
@@ -210,22 +231,41 @@ impl Telemetry {
         self.listen_addr
     }
 
-    /// Stops the own listener: call it last, when nothing is recorded any more, so that the last
-    /// scrape sees everything.
+    /// Pushes now what has been recorded until now; without a push it does nothing.
     ///
     /// # Errors
-    /// If scrapes under way had to be cut off, after ten seconds.
-    pub async fn shutdown(&self) -> Result<(), ShutdownError> {
-        let listener = self.listener.lock().take();
-        let Some(listener) = listener else {
-            return Ok(());
-        };
-        listener.stop.cancel();
-        if listener.task.await.unwrap_or(false) {
-            Ok(())
-        } else {
-            Err(ShutdownError)
+    /// If not everything was delivered, within `otlp.export_timeout` or twice that if an export is
+    /// under way: a caller with less time puts a timeout of its own around it.
+    pub async fn force_flush(&self) -> Result<(), FlushError> {
+        match self.push() {
+            Some(push) => push.force_flush().await,
+            None => Ok(()),
         }
+    }
+
+    /// Pushes a last time, for five seconds at most, and then stops the own listener: call it last,
+    /// when nothing is recorded any more, so that the last push and the last scrape have everything.
+    ///
+    /// # Errors
+    /// If the last push did not deliver everything, or scrapes under way had to be cut off, after
+    /// ten seconds. Everything has ended all the same.
+    pub async fn shutdown(&self) -> Result<(), ShutdownError> {
+        let pushed = match self.push() {
+            Some(push) => push.shutdown().await,
+            None => Ok(()),
+        };
+        let listener = self.listener.lock().take();
+        if let Some(listener) = listener {
+            listener.stop.cancel();
+            if !listener.task.await.unwrap_or(false) {
+                return Err(ShutdownError::Scrapes);
+            }
+        }
+        Ok(pushed?)
+    }
+
+    fn push(&self) -> Option<&Push> {
+        self.recording.as_ref()?.push.as_ref()
     }
 }
 
@@ -314,11 +354,15 @@ impl TelemetryBuilder {
     }
 
     fn is_enabled(&self) -> bool {
+        self.is_scraped() || self.config.otlp.is_enabled()
+    }
+
+    fn is_scraped(&self) -> bool {
         self.config.metrics.enabled.unwrap_or(true)
     }
 
     fn set_up(self) -> Result<Telemetry, BuildError> {
-        let enabled = self.is_enabled();
+        let (enabled, scraped) = (self.is_enabled(), self.is_scraped());
         let (config, bearer) = (self.config.metrics.clone(), self.bearer);
         if !enabled {
             let listener = Mutex::new(None);
@@ -330,19 +374,21 @@ impl TelemetryBuilder {
                 listener,
             });
         }
-        if config.auth == Auth::Bearer && bearer.is_none() {
+        if scraped && config.auth == Auth::Bearer && bearer.is_none() {
             return Err(BuildError::NoBearerCheck);
         }
         if config.tls.is_some() && config.listen.is_none() {
             return Err(BuildError::TlsWithoutListener);
         }
         let tls = config.tls.as_ref().map(Tls::load).transpose()?;
-        let recording = Recording::new(&self.config, self.sections)?;
-        let server = config.listen.as_ref().map(bind).transpose()?;
-        let server = server.map(|server| server.with_tls(tls));
-        let listen_addr = server.as_ref().map(Server::address);
-        let routes = routes(&recording.scraper, &config, bearer.as_ref());
-        let listener = server.map(|server| Listener::start(server, routes));
+        let recording = Recording::new(&self.config, self.sections, scraped)?;
+        let (mut listen_addr, mut listener) = (None, None);
+        if let Some((listen, scraper)) = config.listen.as_ref().zip(recording.scraper.as_ref()) {
+            let server = bind(listen)?.with_tls(tls);
+            listen_addr = Some(server.address());
+            let routes = routes(scraper, &config, bearer.as_ref());
+            listener = Some(Listener::start(server, routes));
+        }
         Ok(Telemetry {
             recording: Some(recording),
             config,
@@ -368,14 +414,20 @@ impl Listener {
 }
 
 impl Recording {
-    fn new(config: &TelemetryConfig, sections: Vec<(String, Section)>) -> Result<Self, BuildError> {
+    fn new(
+        config: &TelemetryConfig,
+        sections: Vec<(String, Section)>,
+        scraped: bool,
+    ) -> Result<Self, BuildError> {
         let metrics = &config.metrics;
+        let exporter = config.otlp.exporter()?;
         let provider = MeterProvider::builder()
             .with_resource(resource(config))
             .with_cardinality_limit(metrics.cardinality_limit)
             .with_exemplars(exemplar_filter(metrics.exemplars))
             .with_series_ttl(metrics.series_ttl);
         let provider = with_views(provider, &metrics.views)?.build();
+        let exporter = exporter.map(|exporter| (exporter, Push::reader(&config.otlp, &provider)));
         let http_layer = http_layer(metrics, &provider)?;
         let scope = InstrumentationScope::builder(SCOPE).with_version(env!("CARGO_PKG_VERSION"));
         let meter = provider.meter_with_scope(scope.build());
@@ -388,22 +440,21 @@ impl Recording {
         }
 
         let slot: ScraperSlot = Arc::new(OnceLock::new());
-        self_metrics::observe(&meter, &provider.downgrade(), &slot);
-        let pages = PageMetrics::new(&meter);
-        let options = ScraperOptions {
-            most_at_once: metrics.max_concurrent_scrapes,
-            longest: metrics.scrape_timeout,
-            sections,
-            made: Box::new(move |made| pages.record(made)),
-        };
-        let scraper = Scraper::new(provider.clone(), translation(metrics), options);
-        let scraper = Arc::new(scraper);
-        // The slot is ours and still empty.
-        let _ = slot.set(Arc::downgrade(&scraper));
+        let exports = ExportMetrics::new(&meter);
+        self_metrics::observe(&meter, &provider.downgrade(), &slot, &exports);
+        let scraper = scraped.then(|| scraper(metrics, &provider, &meter, sections));
+        if let Some(scraper) = &scraper {
+            // The slot is ours and still empty.
+            let _ = slot.set(Arc::downgrade(scraper));
+        }
+        let push =
+            exporter.map(|(exporter, reader)| Push::start(&config.otlp, exporter, reader, exports));
+        let push = push.transpose().map_err(BuildError::Push)?;
         Ok(Self {
             provider,
             scraper,
             http_layer,
+            push,
         })
     }
 }
@@ -431,6 +482,26 @@ fn with_views(
         })
 }
 
+fn scraper(
+    metrics: &MetricsConfig,
+    provider: &MeterProvider,
+    meter: &Meter,
+    sections: Vec<(String, Section)>,
+) -> Arc<Scraper> {
+    let pages = PageMetrics::new(meter);
+    let options = ScraperOptions {
+        most_at_once: metrics.max_concurrent_scrapes,
+        longest: metrics.scrape_timeout,
+        sections,
+        made: Box::new(move |made| pages.record(made)),
+    };
+    Arc::new(Scraper::new(
+        provider.clone(),
+        translation(metrics),
+        options,
+    ))
+}
+
 /// The attributes the OpenTelemetry resource specification asks for, and the configured ones.
 fn resource(config: &TelemetryConfig) -> Resource {
     let mut attributes = vec![
@@ -438,6 +509,9 @@ fn resource(config: &TelemetryConfig) -> Resource {
         KeyValue::new("telemetry.sdk.name", "meterline"),
         KeyValue::new("telemetry.sdk.version", env!("CARGO_PKG_VERSION")),
     ];
+    // Replicas of one service are told apart by it; who gives one has its own way to.
+    let instance = Uuid::new_v4().to_string();
+    attributes.push(KeyValue::new("service.instance.id", instance));
     let configured = config.resource.iter();
     attributes.extend(configured.map(|(key, value)| KeyValue::new(key.clone(), value.clone())));
     attributes.push(KeyValue::new("service.name", config.service_name.clone()));

@@ -4,6 +4,7 @@
 //! to record with gets what records nothing.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use axum::Router;
 use meterline::config::Auth;
@@ -26,6 +27,9 @@ use crate::queue::sqlite::OnTransaction;
 
 /// The scope of osapi's own metrics.
 const SCOPE: &str = "osapi";
+
+/// How long a push may take while the rest of the process still waits to end.
+const FLUSH: Duration = Duration::from_secs(3);
 
 /// Why telemetry cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -222,7 +226,18 @@ impl ProcessTelemetry {
         }
     }
 
-    /// Ends the poller and then the scrape endpoint: to be called when nothing else is left to end.
+    /// Pushes what has been recorded so far, while the scrape endpoint still answers.
+    pub async fn flush(&self) {
+        let flush = tokio::time::timeout(FLUSH, self.telemetry.force_flush());
+        match flush.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!("{error}"),
+            Err(_) => tracing::warn!("metrics could not be pushed within {FLUSH:?}"),
+        }
+    }
+
+    /// Ends the poller, pushes a last time, and then ends the scrape endpoint: to be called when
+    /// nothing else is left to end.
     pub async fn shutdown(&self) {
         self.stop.cancel();
         self.tasks.close();

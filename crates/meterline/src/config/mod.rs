@@ -22,7 +22,7 @@ pub use self::metrics::{
     Auth, Convention, Exemplars, Format, HttpConfig, MetricsConfig, TlsFiles, Translation,
 };
 pub use self::otlp::{
-    Compression, HistogramAggregation, OtlpConfig, OtlpProtocol, OtlpTls, Temporality,
+    Compression, HistogramAggregation, OtlpConfig, OtlpError, OtlpProtocol, OtlpTls, Temporality,
 };
 pub use self::values::ListenAddr;
 pub use self::views::{AttributeFilter, ViewAggregation, ViewConfig, ViewKind};

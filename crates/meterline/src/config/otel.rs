@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use meterline_otlp::ExporterOptions;
 use serde_json::{Map, Value, json};
 
 use super::values;
@@ -128,18 +129,6 @@ impl Reader<'_> {
     fn otlp(&mut self) {
         self.first(
             &[
-                "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
-                "OTEL_EXPORTER_OTLP_ENDPOINT",
-            ],
-            "otlp.endpoint",
-            "a URL with http:// or https://",
-            |given| {
-                (given.starts_with("http://") || given.starts_with("https://"))
-                    .then(|| json!(given))
-            },
-        );
-        self.first(
-            &[
                 "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
                 "OTEL_EXPORTER_OTLP_PROTOCOL",
             ],
@@ -147,6 +136,7 @@ impl Reader<'_> {
             "grpc or http/protobuf",
             |given| one_of(given, &["grpc", "http/protobuf"]),
         );
+        self.endpoints();
         self.first(
             &[
                 "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT",
@@ -199,6 +189,45 @@ impl Reader<'_> {
         );
         self.headers();
         self.certificates();
+    }
+
+    fn endpoints(&mut self) {
+        const INSECURE: [&str; 2] = [
+            "OTEL_EXPORTER_OTLP_METRICS_INSECURE",
+            "OTEL_EXPORTER_OTLP_INSECURE",
+        ];
+        let grpc = self.is_grpc();
+        let insecure = INSECURE.iter().find_map(|variable| self.get(variable));
+        let insecure = insecure.is_some_and(|given| given.eq_ignore_ascii_case("true"));
+        let read = |given: &str| {
+            // Over gRPC a host and port will do, and whether they are secure is said apart.
+            let url = match (grpc && !given.contains("://"), insecure) {
+                (true, true) => format!("http://{given}"),
+                (true, false) => format!("https://{given}"),
+                (false, _) => given.to_owned(),
+            };
+            ExporterOptions::http(&*url).check().ok()?;
+            Some(json!(url))
+        };
+        let allowed = "a URL with http:// or https:// and without credentials";
+        for (variable, key) in [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "otlp.endpoint"),
+            (
+                "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+                "otlp.metrics_endpoint",
+            ),
+        ] {
+            match self.get(variable).map(|given| read(&given)) {
+                Some(Some(url)) => self.set(key, url, variable),
+                Some(None) => self.warn(variable, format!("it is not {allowed}")),
+                None => {}
+            }
+        }
+    }
+
+    fn is_grpc(&self) -> bool {
+        let mut set = self.found.set.iter();
+        set.any(|o| o.key == "otlp.protocol" && o.value == "grpc")
     }
 
     /// Headers often carry credentials, so a bad value is not repeated in the warning.
@@ -301,19 +330,15 @@ impl Reader<'_> {
         } else if !push {
             self.set("metrics.enabled", json!(false), variable);
         }
+        let set = |reader: &Self, key| reader.found.set.iter().any(|o| o.key == key);
         if !push {
             self.set("otlp.endpoint", Value::Null, variable);
-        } else if !self.found.set.iter().any(|o| o.key == "otlp.endpoint") {
-            let grpc = self
-                .found
-                .set
-                .iter()
-                .any(|o| o.key == "otlp.protocol" && o.value == "grpc");
-            let endpoint = if grpc {
-                "http://localhost:4317"
-            } else {
-                "http://localhost:4318"
-            };
+            if set(self, "otlp.metrics_endpoint") {
+                self.set("otlp.metrics_endpoint", Value::Null, variable);
+            }
+        } else if !set(self, "otlp.endpoint") && !set(self, "otlp.metrics_endpoint") {
+            let port = if self.is_grpc() { 4317 } else { 4318 };
+            let endpoint = format!("http://localhost:{port}");
             self.set("otlp.endpoint", json!(endpoint), variable);
         }
     }

@@ -4,8 +4,8 @@
 //! failure leaves nothing behind.
 //!
 //! Ending: not ready and no new jobs, while reads and scrapes are still answered; the workers finish
-//! what they have and give back what takes too long; streams and connections end; the queue is
-//! closed; a scrape endpoint of its own ends last. All of it by one deadline: the drain timeout and
+//! what they have and give back what takes too long; metrics are pushed; streams and connections end;
+//! the queue is closed; metrics are pushed a last time and a scrape endpoint of its own ends. All of it by one deadline: the drain timeout and
 //! [`CLOSING`].
 
 use std::io::{self, Write};
@@ -231,6 +231,7 @@ impl Running {
     async fn stop(self) {
         self.lifecycle.stop();
         self.fleet.drain().await;
+        self.telemetry.flush().await;
         self.lifecycle.close();
         if let Some(server) = self.server
             && let Err(error) = server.await

@@ -90,6 +90,9 @@ pub(super) fn whole(
             );
         }
     }
+    if let Err(error) = config.telemetry.otlp.check() {
+        return refuse(&format!("telemetry.{}", error.key), error.reason);
+    }
     if metrics.formats.is_empty() {
         return refuse(
             "telemetry.metrics.formats",

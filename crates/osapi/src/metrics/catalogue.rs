@@ -182,7 +182,9 @@ catalogue! {
     SERIES_OVERFLOWED = "meterline.series.overflowed", Meterline, Kind::Counter, "", Both, [],
         "Measurements that a cardinality limit sent to an overflow series.";
     POINTS_DROPPED = "meterline.points.dropped", Meterline, Kind::Counter, "", Both, ["reason"],
-        "Measurements not recorded and points not shown on a page, by reason.";
+        "Measurements not recorded, points not shown on a page or refused by a collector, by reason.";
+    OTLP_EXPORTS = "meterline.otlp.exports", Meterline, Kind::Counter, "", Both, ["outcome"],
+        "Exports by OTLP, each with its retries, by what became of them.";
 }
 
 impl Metric {

@@ -17,7 +17,6 @@ const COMING: &[(&str, &str)] = &[
     ("osapi_nats_reconnects_total", "job"),
     ("osapi_nats_publish_failures_total", "job"),
     ("osapi_nats_rtt_seconds", "job"),
-    ("meterline_otlp_exports_total", "outcome"),
 ];
 
 /// All expressions, with where they stand.

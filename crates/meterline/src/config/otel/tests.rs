@@ -39,7 +39,7 @@ fn every_variable_sets_its_key() {
         (
             "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
             "https://c/v1/metrics",
-            "otlp.endpoint",
+            "otlp.metrics_endpoint",
             json!("https://c/v1/metrics"),
         ),
         (
@@ -153,6 +153,8 @@ fn bad_values_warn_and_are_ignored() {
         ("OTEL_RESOURCE_ATTRIBUTES", "a=%zz"),
         ("OTEL_RESOURCE_ATTRIBUTES", "=b"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"),
+        ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://me:hush@c"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "ten"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "0"),
@@ -195,7 +197,8 @@ fn the_signal_specific_variable_wins() {
         ("OTEL_SERVICE_NAME", "wins"),
         ("OTEL_RESOURCE_ATTRIBUTES", "service.name=loses,a=b"),
     ]);
-    assert_eq!(set["otlp.endpoint"].0, json!("http://metrics"));
+    assert_eq!(set["otlp.endpoint"].0, json!("http://general"));
+    assert_eq!(set["otlp.metrics_endpoint"].0, json!("http://metrics"));
     assert_eq!(set["service_name"].0, json!("wins"));
     assert_eq!(set["resource"].0, json!({"a": "b"}));
 }
@@ -239,4 +242,42 @@ fn exporters_switch_scrape_and_push() {
     ]);
     assert_eq!(set["metrics.listen"].0, json!("localhost:9464"));
     assert_eq!(warnings.len(), 1);
+}
+
+#[test]
+fn over_grpc_a_host_and_port_will_do() {
+    for (insecure, expected) in [
+        (None, "https://c:4317"),
+        (Some("false"), "https://c:4317"),
+        (Some("TRUE"), "http://c:4317"),
+    ] {
+        let mut variables = vec![
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "c:4317"),
+        ];
+        variables.extend(insecure.map(|given| ("OTEL_EXPORTER_OTLP_INSECURE", given)));
+        let (set, warnings) = read(&variables);
+        assert_eq!(set["otlp.endpoint"].0, json!(expected), "{warnings:?}");
+    }
+    // A scheme wins over what is said apart.
+    let (set, _) = read(&[
+        ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://c:4317"),
+        ("OTEL_EXPORTER_OTLP_METRICS_INSECURE", "false"),
+    ]);
+    assert_eq!(set["otlp.metrics_endpoint"].0, json!("http://c:4317"));
+}
+
+#[test]
+fn otlp_without_an_endpoint_is_the_collector_of_this_host() {
+    let (set, _) = read(&[
+        ("OTEL_METRICS_EXPORTER", "otlp"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+    ]);
+    assert_eq!(set["otlp.endpoint"].0, json!("http://localhost:4317"));
+    let (set, _) = read(&[
+        ("OTEL_METRICS_EXPORTER", "none"),
+        ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://c"),
+    ]);
+    assert_eq!(set["otlp.metrics_endpoint"].0, Value::Null);
 }

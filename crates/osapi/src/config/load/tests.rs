@@ -130,6 +130,37 @@ fn every_key() -> Vec<(&'static str, &'static str, Value)> {
         ),
         ("telemetry.metrics.process", "false", json!(false)),
         ("telemetry.metrics.tokio", "false", json!(false)),
+        (
+            "telemetry.otlp.endpoint",
+            "http://c:4318",
+            json!("http://c:4318"),
+        ),
+        (
+            "telemetry.otlp.metrics_endpoint",
+            "http://c/m",
+            json!("http://c/m"),
+        ),
+        ("telemetry.otlp.protocol", "grpc", json!("grpc")),
+        ("telemetry.otlp.interval", "1s", json!("1s")),
+        ("telemetry.otlp.timeout", "1s", json!("1s")),
+        ("telemetry.otlp.export_timeout", "1s", json!("1s")),
+        (
+            "telemetry.otlp.tls",
+            "{ca: /c, cert: /d, key: /e}",
+            json!({"ca": "/c", "cert": "/d", "key": "/e"}),
+        ),
+        ("telemetry.otlp.temporality", "delta", json!("delta")),
+        ("telemetry.otlp.compression", "none", json!("none")),
+        (
+            "telemetry.otlp.headers",
+            "{key: hush}",
+            json!({"key": "hush"}),
+        ),
+        (
+            "telemetry.otlp.histogram_aggregation",
+            "base2_exponential_bucket_histogram",
+            json!("base2_exponential_bucket_histogram"),
+        ),
     ]
 }
 
@@ -145,22 +176,7 @@ fn companion(key: &str) -> Vec<(&'static str, &'static str, String)> {
 
 /// Keys of features that are yet to come, each with a value it refuses.
 fn unavailable() -> Vec<(&'static str, &'static str)> {
-    vec![
-        ("telemetry.otlp.endpoint", "http://localhost:4318"),
-        ("telemetry.otlp.protocol", "grpc"),
-        ("telemetry.otlp.interval", "1s"),
-        ("telemetry.otlp.timeout", "1s"),
-        ("telemetry.otlp.export_timeout", "1s"),
-        ("telemetry.otlp.tls", "{ca: /c}"),
-        ("telemetry.otlp.temporality", "delta"),
-        ("telemetry.otlp.compression", "none"),
-        ("telemetry.otlp.headers", "{key: hush-hush}"),
-        (
-            "telemetry.otlp.histogram_aggregation",
-            "base2_exponential_bucket_histogram",
-        ),
-        ("telemetry.traces.enabled", "true"),
-    ]
+    vec![("telemetry.traces.enabled", "true")]
 }
 
 struct Yaml {
@@ -339,7 +355,7 @@ fn features_to_come_are_refused_by_name() {
 }
 
 #[test]
-fn their_otel_variables_warn() {
+fn otel_variables_count_and_bad_ones_warn() {
     let loaded = from_env(&[
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "nonsense"),
@@ -351,14 +367,9 @@ fn their_otel_variables_warn() {
         loaded.origin("telemetry.service_name").to_string(),
         "OTEL_SERVICE_NAME"
     );
-    assert_eq!(loaded.config.telemetry.otlp.endpoint, None);
-    assert_eq!(loaded.warnings.len(), 2, "{:?}", loaded.warnings);
-    assert!(
-        loaded
-            .warnings
-            .iter()
-            .any(|w| w.contains("`telemetry.otlp.endpoint` is not available"))
-    );
+    let endpoint = loaded.config.telemetry.otlp.endpoint.as_deref();
+    assert_eq!(endpoint, Some("http://collector:4318"));
+    assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
     assert!(
         loaded
             .warnings
@@ -508,4 +519,35 @@ fn what_is_shown_has_origins_and_no_secrets() {
         secret.to_json()["queue.nats.url"]["value"],
         json!("***@host:4222")
     );
+}
+
+#[test]
+fn a_push_that_cannot_be_is_refused_by_key_and_origin() {
+    for (set, said) in [
+        ("telemetry.otlp.endpoint=collector:4318", "http://"),
+        (
+            "telemetry.otlp.endpoint=http://me:hush-hush@c",
+            "credentials",
+        ),
+        ("telemetry.otlp.metrics_endpoint=nowhere", "http://"),
+    ] {
+        let sources = Sources {
+            set: vec![set.to_owned()],
+            ..Sources::default()
+        };
+        let error = sources.load().expect_err(set).to_string();
+        let (key, _) = set.split_once('=').unwrap();
+        assert!(error.contains(key) && error.contains(said), "{error}");
+        assert!(error.contains("--set"), "{error}");
+        assert!(!error.contains("hush-hush"), "{error}");
+    }
+    for (key, value) in [
+        ("tls", "{ca: /nowhere/ca.pem}"),
+        ("headers", "{a b: hush-hush}"),
+    ] {
+        let text = format!("telemetry:\n  otlp:\n    endpoint: https://c\n    {key}: {value}\n");
+        let error = from_yaml(&text).expect_err(key).to_string();
+        assert!(error.contains(&format!("telemetry.otlp.{key}")), "{error}");
+        assert!(!error.contains("hush-hush"), "{error}");
+    }
 }

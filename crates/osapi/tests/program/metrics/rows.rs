@@ -153,6 +153,12 @@ const RELIED_ON: &[(&str, &str, &str, Process)] = &[
         "reason",
         Process::Both,
     ),
+    (
+        "meterline_otlp_exports_total",
+        "counter",
+        "outcome",
+        Process::Both,
+    ),
 ];
 const HTTP: &str = "error_type http_request_method http_response_status_code http_route \
                     network_protocol_version url_scheme";

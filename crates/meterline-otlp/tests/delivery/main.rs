@@ -1,0 +1,3 @@
+//! Exports to a receiver whose protocol nobody here wrote.
+
+mod with_python;

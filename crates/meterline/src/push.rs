@@ -1,0 +1,112 @@
+//! The push, on a thread and a runtime of its own: one that does not depend on how busy the service
+//! is, and one that is there for services without tokio.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
+
+use meterline_otlp::{Encoder, Export, Exporter, FlushError, Outcome, PushHandle, PushOptions};
+use meterline_sdk::{
+    HistogramPreference, MeterProvider, Reader, ReaderOptions, TemporalityPreference,
+};
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Counter, Meter};
+
+use crate::config::{HistogramAggregation, OtlpConfig, Temporality};
+
+/// How long the last export may take.
+const LAST_EXPORT: Duration = Duration::from_secs(5);
+
+/// A push that runs; it ends when this is dropped.
+pub(crate) struct Push {
+    handle: PushHandle,
+}
+
+/// What the pipeline says about its exports.
+#[derive(Clone)]
+pub(crate) struct ExportMetrics {
+    exports: Counter<u64>,
+    rejected: Arc<AtomicU64>,
+}
+
+impl ExportMetrics {
+    pub(crate) fn new(meter: &Meter) -> Self {
+        let exports = meter
+            .u64_counter("meterline.otlp.exports")
+            .with_description("Exports by OTLP, each with its retries, by what became of them.")
+            .build();
+        for outcome in Outcome::ALL {
+            exports.add(0, &[KeyValue::new("outcome", outcome.as_str())]);
+        }
+        Self {
+            exports,
+            rejected: Arc::default(),
+        }
+    }
+
+    /// How many points collectors have refused.
+    pub(crate) fn rejected(&self) -> u64 {
+        self.rejected.load(Relaxed)
+    }
+
+    fn record(&self, export: &Export) {
+        let outcome = KeyValue::new("outcome", export.outcome.as_str());
+        self.exports.add(1, &[outcome]);
+        self.rejected.fetch_add(export.rejected, Relaxed);
+    }
+}
+
+impl Push {
+    /// The reader of a push: made before instruments are, so that all of them record what it wants.
+    pub(crate) fn reader(config: &OtlpConfig, provider: &MeterProvider) -> Reader {
+        let mut options = ReaderOptions::default();
+        options.temporality = match config.temporality {
+            Temporality::Cumulative => TemporalityPreference::Cumulative,
+            Temporality::Delta => TemporalityPreference::Delta,
+            Temporality::LowMemory => TemporalityPreference::LowMemory,
+        };
+        options.histograms = match config.histogram_aggregation {
+            HistogramAggregation::ExplicitBucketHistogram => HistogramPreference::Explicit,
+            HistogramAggregation::Base2ExponentialBucketHistogram => {
+                HistogramPreference::Exponential
+            }
+        };
+        provider.reader(options)
+    }
+
+    pub(crate) fn start(
+        config: &OtlpConfig,
+        exporter: Exporter,
+        reader: Reader,
+        metrics: ExportMetrics,
+    ) -> io::Result<Self> {
+        let mut options = PushOptions::default();
+        options.interval = config.interval;
+        options.export_timeout = config.export_timeout;
+        options.on_export = Box::new(move |export| metrics.record(export));
+        let collect = Box::new(move || reader.collect());
+        let encoder = Encoder::default();
+        let (push, handle) = meterline_otlp::Push::new(collect, encoder, exporter, options);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        thread::Builder::new()
+            .name("meterline-otlp".to_owned())
+            .spawn(move || {
+                runtime.block_on(push.run());
+                // A name that is still being looked up does not keep the thread.
+                runtime.shutdown_background();
+            })?;
+        Ok(Self { handle })
+    }
+
+    pub(crate) async fn force_flush(&self) -> Result<(), FlushError> {
+        self.handle.force_flush().await
+    }
+
+    pub(crate) async fn shutdown(&self) -> Result<(), FlushError> {
+        self.handle.shutdown(LAST_EXPORT).await
+    }
+}
