@@ -59,6 +59,11 @@ pub(super) enum Command {
         after_help = "Examples:\n  osapi workers\n  osapi workers --json\n  osapi workers drain host-a"
     )]
     Workers(WorkersArgs),
+    /// Put load on a running server, and tell how it fares.
+    #[command(
+        after_help = "Examples:\n  osapi bench jobs\n  osapi bench jobs --jobs 10000 --callers 64 --json"
+    )]
+    Bench(BenchArgs),
     /// Show or check the effective configuration.
     #[command(
         after_help = "Examples:\n  osapi config show --config osapi.yaml\n  osapi config check --config osapi.yaml --set api.listen=127.0.0.1:9000"
@@ -387,6 +392,39 @@ pub(super) struct SubmitArgs {
 
 fn json(given: &str) -> Result<serde_json::Value, String> {
     serde_json::from_str(given).map_err(|error| format!("not JSON: {error}"))
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BenchArgs {
+    #[command(flatten)]
+    pub(super) server: ServerArgs,
+    #[command(subcommand)]
+    pub(super) command: BenchCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum BenchCommand {
+    /// Submit jobs and wait for them: throughput, and how long each step took.
+    #[command(
+        after_help = "Examples:\n  osapi bench jobs\n  osapi bench jobs --jobs 10000 --callers 64 --json"
+    )]
+    Jobs(BenchJobsArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BenchJobsArgs {
+    /// How many jobs.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub(super) jobs: u64,
+    /// How many callers at a time.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(super) callers: u16,
+    /// What each job does.
+    #[arg(long, default_value = "node.hostname.get")]
+    pub(super) operation: String,
+    /// The operation's input, as JSON.
+    #[arg(long, default_value = "{}", value_parser = json)]
+    pub(super) data: serde_json::Value,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@
 
 mod addr_file;
 mod args;
+mod bench;
 mod check;
 mod client;
 mod config;
@@ -121,6 +122,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
         }),
         Command::Workers(args) => client::run(verbose, args.server.token.clone(), |client| {
             workers::run(client, args)
+        }),
+        Command::Bench(args) => client::run(verbose, args.server.token.clone(), |client| {
+            bench::run(client, args)
         }),
         Command::Config(args) => config::run(&args, verbose),
         Command::Metrics(args) => client::run(verbose, None, |client| metrics::run(client, args)),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use xtask::NatsServer;
 
 use crate::metrics::page::scrape;
-use crate::support::{Server, client, job, osapi, read, spawn, until};
+use crate::support::{Server, client, job, osapi, output, read, spawn, until};
 
 const LEASE: Duration = Duration::from_secs(2);
 
@@ -137,6 +137,14 @@ mod with_nats {
             assert_eq!(page.sum("osapi_nats_connected", &[]), 1.0);
             assert!(!page.families.contains_key("osapi_database_size_bytes"));
         }
+        let url = format!("http://{}", one.address);
+        let measured = tokio::task::spawn_blocking(move || {
+            output(&["bench", "jobs", "--server", &url, "--jobs", "40", "--json"])
+        });
+        let measured = measured.await.unwrap();
+        let report: Value = serde_json::from_slice(&measured.stdout).unwrap();
+        assert_eq!(report["not_completed"], 0, "{report}");
+        assert!(report["end_to_end_ms"]["p99"].as_f64() > report["pick_up_ms"]["p50"].as_f64());
         let drained = one.post("/worker/w1/drain", &json!({})).await;
         assert_eq!(drained.0, 200, "{}", drained.1);
         until("the worker drains", async || {
