@@ -571,10 +571,11 @@ mod tests {
                 "{path:?}"
             );
             for example in examples {
-                // Quotes stand around JSON only, which has no spaces here; `>` is the shell's.
+                // Quotes stand around JSON only, which has no spaces here; `>` and `|` are the shell's.
                 let line = example
                     .split(" > ")
                     .next()
+                    .and_then(|line| line.split(" | ").next())
                     .unwrap_or_default()
                     .replace('\'', "");
                 let words: Vec<&str> = line.split(' ').collect();

@@ -127,7 +127,7 @@ fn wrong_usage_says_what_would_be_right() {
     for (args, said) in [
         (
             &["frobnicate"][..],
-            "the commands are up, api, worker, job, workers, bench, config, metrics, check, token, completions",
+            "the commands are up, api, worker, job, workers, bench, config, metrics, check, token, rules, dashboards, completions",
         ),
         (
             &["-v", "job", "--server", "http://127.0.0.1:1", "lits"],
