@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use futures_util::FutureExt;
 use meterline_jobs::{Attempt, AttemptStatus};
 use tokio::sync::watch;
-use tracing::{debug, error};
+use tracing::{error, warn};
 
 use super::Shared;
 use super::slots::Slot;
@@ -130,7 +130,7 @@ fn count(shared: &Shared, lease: &Lease, finished: Finished, attempt: Attempt) {
         Finished::Retrying(_) => AttemptStatus::Retried,
         Finished::Stale(Revoked::Cancelled) => AttemptStatus::Cancelled,
         Finished::Stale(Revoked::Lost) => {
-            debug!(job = %lease.job, "the lease was lost, the result is dropped");
+            warn!(job = %lease.job, "the lease was lost, the late result is dropped");
             attempt.abandon();
             return;
         }
