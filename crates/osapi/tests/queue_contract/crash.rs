@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::bed::{Bed, Place, Words, job, keyed, open};
 
 /// Set in the process that is to be killed: the place it works on.
-const VICTIM: &str = "QUEUE_CONTRACT_VICTIM";
+pub(crate) const VICTIM: &str = "QUEUE_CONTRACT_VICTIM";
 
 /// Acknowledgements to wait for before each kill.
 const ACKNOWLEDGED: usize = 300;
