@@ -160,7 +160,12 @@ mod with_python {
         assert_eq!(families[0]["type"], "counter");
         assert_eq!(
             families[0]["samples"][1],
-            json!({"name": "sheep_total", "labels": {"colour": "white \"and\" woolly"}, "value": "41.0"})
+            json!({
+                "name": "sheep_total",
+                "labels": {"colour": "white \"and\" woolly"},
+                "value": "41.0",
+                "exemplar": null,
+            })
         );
         let fault = parser.parse_exposition("openmetrics", super::EXPOSITION);
         let fault = fault.expect_err("OpenMetrics ends with # EOF");

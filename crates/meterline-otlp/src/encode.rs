@@ -47,12 +47,12 @@ pub enum OfBoth {
     Exponential,
 }
 
-/// One encoded `ExportMetricsServiceRequest`.
+/// One encoded request: an `ExportMetricsServiceRequest`, or what [`Signal`](crate::Signal) says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
     /// The message.
     pub message: Bytes,
-    /// How many points it holds.
+    /// How many points, or spans, it holds.
     pub points: u64,
 }
 

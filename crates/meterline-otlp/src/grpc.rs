@@ -14,9 +14,15 @@ use percent_encoding::percent_decode_str;
 
 use crate::answer::{Answer, PartialSuccess, fields, said};
 use crate::client::Reply;
+use crate::options::Signal;
 
-/// The method that is called.
-pub(crate) const PATH: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
+/// The method requests go to.
+pub(crate) fn path(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+        Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+    }
+}
 
 const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const STATUS: &str = "grpc-status";

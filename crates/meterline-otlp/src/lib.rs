@@ -51,5 +51,5 @@ mod trouble;
 pub use dial::{Dial, DialFuture, Stream};
 pub use encode::{Batch, Encoder, EncoderOptions, OfBoth};
 pub use exporter::{Export, Exporter, Outcome};
-pub use options::{Compression, ExporterError, ExporterOptions, Protocol, TlsOptions};
+pub use options::{Compression, ExporterError, ExporterOptions, Protocol, Signal, TlsOptions};
 pub use push::{FlushError, Push, PushHandle, PushOptions};

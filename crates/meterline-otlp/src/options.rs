@@ -21,6 +21,8 @@ pub struct ExporterOptions {
     pub endpoint: String,
     /// How the collector is spoken to.
     pub protocol: Protocol,
+    /// What the requests carry.
+    pub signal: Signal,
     /// How long one request may take, connecting included. 10 s by default.
     pub timeout: Duration,
     /// How requests are compressed.
@@ -39,6 +41,17 @@ pub enum Protocol {
     HttpProtobuf,
     /// gRPC: HTTP/2, also without TLS.
     Grpc,
+}
+
+/// What requests carry. The [`Encoder`](crate::Encoder) makes those of metrics; those of spans come from elsewhere and
+/// are delivered all the same. Over HTTP the endpoint alone tells one from the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Signal {
+    /// `ExportMetricsServiceRequest`.
+    #[default]
+    Metrics,
+    /// `ExportTraceServiceRequest`.
+    Traces,
 }
 
 /// How requests are compressed.
@@ -95,6 +108,7 @@ impl ExporterOptions {
         Self {
             endpoint: endpoint.into(),
             protocol: Protocol::HttpProtobuf,
+            signal: Signal::default(),
             timeout: Duration::from_secs(10),
             compression: Compression::default(),
             headers: Vec::new(),
@@ -143,7 +157,7 @@ impl ExporterOptions {
             return Err(ExporterError::Endpoint(why));
         }
         if self.protocol == Protocol::Grpc {
-            parts.path_and_query = Some(PathAndQuery::from_static(grpc::PATH));
+            parts.path_and_query = Some(PathAndQuery::from_static(grpc::path(self.signal)));
         }
         Uri::from_parts(parts).map_err(|_| ExporterError::Endpoint(NO_URL))
     }
@@ -192,6 +206,7 @@ impl std::fmt::Debug for ExporterOptions {
         f.debug_struct("ExporterOptions")
             .field("endpoint", &self.endpoint)
             .field("protocol", &self.protocol)
+            .field("signal", &self.signal)
             .field("timeout", &self.timeout)
             .field("compression", &self.compression)
             .field("headers", &names)
@@ -218,7 +233,7 @@ mod tests {
             "https://c:4318/a/b?tenant=1"
         );
         let grpc = ExporterOptions::grpc("http://[::1]:4317/ignored").uri();
-        let expected = format!("http://[::1]:4317{}", grpc::PATH);
+        let expected = format!("http://[::1]:4317{}", grpc::path(Signal::Metrics));
         assert_eq!(grpc.expect("it can be used").to_string(), expected);
     }
 

@@ -41,6 +41,8 @@ mod runtime;
 mod scrape;
 mod self_metrics;
 mod telemetry;
+#[cfg(feature = "traces")]
+pub mod traces;
 
 pub use bearer::BearerRefusal;
 pub use config::TelemetryConfig;
@@ -49,3 +51,5 @@ pub use meterline_otlp::{FlushError, Outcome};
 pub use meterline_sdk as sdk;
 pub use meterline_sdk::MeterProvider;
 pub use telemetry::{BuildError, ShutdownError, Telemetry, TelemetryBuilder};
+#[cfg(feature = "traces")]
+pub use traces::Traces;

@@ -18,7 +18,6 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::bearer::{BearerCheck, BearerRefusal};
-use crate::config::unavailable::is_unavailable;
 use crate::config::{
     self, Auth, Exemplars, ListenAddr, MetricsConfig, OtlpError, TelemetryConfig, Translation,
     ViewConfig, otel,
@@ -111,9 +110,6 @@ pub enum BuildError {
     /// The push has no thread to run on.
     #[error("the push by OTLP cannot be started: {0}")]
     Push(io::Error),
-    /// A configuration that this version cannot do.
-    #[error("{0} is not available in this version")]
-    Unavailable(String),
     /// The environment sets something impossible.
     #[error("the environment's OTEL_ variables: {0}")]
     Environment(serde_json::Error),
@@ -138,22 +134,11 @@ impl Telemetry {
     /// # Errors
     /// See [`BuildError`].
     pub fn from_env() -> Result<Self, BuildError> {
-        let mut overrides = otel::overrides(&|name| std::env::var(name).ok());
+        let overrides = otel::overrides(&|name| std::env::var(name).ok());
         for warning in &overrides.warnings {
             tracing::warn!("{warning}");
         }
         let config = TelemetryConfig::default();
-        overrides.set.retain(|o| {
-            let missing = is_unavailable(o.key, &o.value, None);
-            if missing {
-                tracing::warn!(
-                    "{} is ignored: {} is not available in this version",
-                    o.variable,
-                    o.key
-                );
-            }
-            !missing
-        });
         let config = config.with(&overrides).map_err(BuildError::Environment)?;
         Self::builder().config(config).build()
     }
@@ -331,9 +316,6 @@ impl TelemetryBuilder {
     /// # Errors
     /// See [`BuildError`]; nothing was bound or installed then.
     pub fn build(self) -> Result<Telemetry, BuildError> {
-        if let Some(key) = self.config.unavailable() {
-            return Err(BuildError::Unavailable(key));
-        }
         let global = self.global && self.is_enabled();
         if global && INSTALLED.swap(true, SeqCst) {
             return Err(BuildError::AlreadyInstalled);
@@ -503,7 +485,7 @@ fn scraper(
 }
 
 /// The attributes the OpenTelemetry resource specification asks for, and the configured ones.
-fn resource(config: &TelemetryConfig) -> Resource {
+pub(crate) fn resource(config: &TelemetryConfig) -> Resource {
     let mut attributes = vec![
         KeyValue::new("telemetry.sdk.language", "rust"),
         KeyValue::new("telemetry.sdk.name", "meterline"),

@@ -12,4 +12,5 @@ pub mod monitoring;
 pub mod operations;
 pub mod queue;
 pub mod telemetry;
+pub mod traces;
 pub mod worker;

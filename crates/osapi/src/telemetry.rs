@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use meterline::config::Auth;
 use meterline::{MeterProvider, Telemetry};
 use meterline_jobs::{JobMetrics, NatsMetrics, Probe, WorkerMetrics};
@@ -24,6 +25,7 @@ use crate::metrics::{Instruments, Readings, Sources, StateMetrics, keep_current}
 use crate::queue::SharedQueue;
 use crate::queue::nats::NatsQueue;
 use crate::queue::sqlite::OnTransaction;
+use crate::traces::{self, Serving};
 
 /// The scope of osapi's own metrics.
 const SCOPE: &str = "osapi";
@@ -51,6 +53,7 @@ pub struct ProcessTelemetry {
     job_instruments: meterline_jobs::Instruments,
     jobs: JobMetrics,
     nats: OnceLock<NatsMetrics>,
+    traces: Option<Serving>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -118,6 +121,7 @@ impl ProcessTelemetry {
             jobs: JobMetrics::new(&job_instruments),
             job_instruments,
             nats: OnceLock::new(),
+            traces: serving(config),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         })
@@ -218,10 +222,14 @@ impl ProcessTelemetry {
         self.telemetry.routes()
     }
 
-    /// Measures the requests of these routes, if metrics are on.
+    /// Measures the requests of these routes if metrics are on, and opens a span for each, outside, if traces are.
     pub fn measure(&self, routes: Router) -> Router {
-        match &self.recorded {
+        let routes = match &self.recorded {
             Some(_) => routes.layer(self.telemetry.http_layer()),
+            None => routes,
+        };
+        match &self.traces {
+            Some(serving) => routes.layer(from_fn_with_state(serving.clone(), traces::serve)),
             None => routes,
         }
     }
@@ -246,4 +254,18 @@ impl ProcessTelemetry {
             tracing::warn!("{error}");
         }
     }
+}
+
+/// What requests have spans, if any have.
+fn serving(config: &Config) -> Option<Serving> {
+    let metrics = &config.telemetry.metrics;
+    let paths = std::iter::once(&metrics.path).chain(&metrics.json_path);
+    config.telemetry.traces.enabled.then(|| Serving {
+        scheme: if config.api.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        },
+        exclude: paths.cloned().collect(),
+    })
 }

@@ -11,7 +11,6 @@ const DOCUMENT: &str = include_str!("../../../docs/configuration.md");
 /// One row of the table of all keys.
 struct Row {
     key: &'static str,
-    not_yet: bool,
     default: &'static str,
 }
 
@@ -19,13 +18,12 @@ fn rows() -> Vec<Row> {
     let rows = DOCUMENT.lines().filter(|line| line.starts_with("| `"));
     rows.map(|row| {
         let cells: Vec<&str> = row.split(" | ").collect();
-        let (key, mark) = cells[0]
+        let (key, _) = cells[0]
             .trim_start_matches("| `")
             .split_once('`')
             .expect("the key stands between backquotes");
         Row {
             key,
-            not_yet: mark.contains('†'),
             default: cells[1].trim_matches('`'),
         }
     })
@@ -85,31 +83,4 @@ fn the_example_is_a_valid_configuration() {
     let config = sources.load().expect("the example is valid").config;
     assert_eq!(config.worker.allow_commands, ["uptime"]);
     assert!(config.metrics_enabled());
-}
-
-#[test]
-fn what_is_marked_as_not_yet_there_is_refused_and_nothing_else() {
-    let other_values = [
-        ("api.signing_key_file", "/key"),
-        ("api.insecure", "true"),
-        ("queue.backend", "nats"),
-        ("queue.lease", "10s"),
-        ("telemetry.metrics.series_ttl", "1h"),
-        ("telemetry.metrics.created_timestamps", "true"),
-        ("telemetry.metrics.json_path", "null"),
-        ("telemetry.otlp.endpoint", "http://127.0.0.1:4318"),
-        ("telemetry.traces.enabled", "true"),
-    ];
-    for (key, value) in other_values {
-        let row = rows().into_iter().find(|row| row.key == key);
-        let row = row.unwrap_or_else(|| panic!("{key} is not documented"));
-        let sources = Sources {
-            set: vec![format!("{key}={value}")],
-            ..Sources::default()
-        };
-        let refused = sources.load().err().map(|error| error.to_string());
-        assert_eq!(refused.is_some(), row.not_yet, "{key}: {refused:?}");
-        let says_why = refused.is_none_or(|error| error.contains("not available"));
-        assert!(says_why, "{key}");
-    }
 }

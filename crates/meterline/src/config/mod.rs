@@ -9,7 +9,7 @@
 mod metrics;
 pub mod otel;
 mod otlp;
-pub mod unavailable;
+mod traces;
 pub mod values;
 mod views;
 
@@ -24,6 +24,7 @@ pub use self::metrics::{
 pub use self::otlp::{
     Compression, HistogramAggregation, OtlpConfig, OtlpError, OtlpProtocol, OtlpTls, Temporality,
 };
+pub use self::traces::TracesConfig;
 pub use self::values::ListenAddr;
 pub use self::views::{AttributeFilter, ViewAggregation, ViewConfig, ViewKind};
 
@@ -41,7 +42,7 @@ pub struct TelemetryConfig {
     pub metrics: MetricsConfig,
     /// Push to an OTLP collector.
     pub otlp: OtlpConfig,
-    /// Spans.
+    /// Spans, for programs that set them up (feature `traces`).
     pub traces: TracesConfig,
 }
 
@@ -85,13 +86,4 @@ fn unknown_service() -> String {
         .and_then(std::path::Path::file_name)
         .unwrap_or_default();
     format!("unknown_service:{}", program.display())
-}
-
-/// Whether spans are exported, to the endpoint of [`OtlpConfig`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TracesConfig {
-    /// Off unless set.
-    #[serde(deserialize_with = "values::switch")]
-    pub enabled: bool,
 }

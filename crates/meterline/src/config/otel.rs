@@ -42,7 +42,7 @@ pub struct Warning {
     pub reason: String,
 }
 
-/// Reads every variable the specification defines for metrics, through `lookup`.
+/// Reads every variable the specification defines for metrics, and those for exporting spans, through `lookup`.
 ///
 /// `lookup` is `|name| std::env::var(name).ok()` in a program, and a table in a test.
 pub fn overrides(lookup: &dyn Fn(&str) -> Option<String>) -> Overrides {
@@ -54,6 +54,7 @@ pub fn overrides(lookup: &dyn Fn(&str) -> Option<String>) -> Overrides {
     reader.otlp();
     reader.exporters();
     reader.metrics();
+    reader.traces();
     reader.found
 }
 
@@ -446,6 +447,8 @@ fn percent_decoded(given: &str) -> Option<String> {
     }
     String::from_utf8(bytes).ok()
 }
+
+mod traces;
 
 #[cfg(test)]
 mod tests;

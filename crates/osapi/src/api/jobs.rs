@@ -22,6 +22,7 @@ use crate::queue::{
     Deleted, Enqueued, JobFilter, JobId, JobPage, JobRecord, JobState, NewJob, Operation,
     QueueStats, StateCounts, Target,
 };
+use crate::traces;
 
 /// Most jobs in one batch.
 const MAX_BATCH: usize = 1000;
@@ -49,7 +50,7 @@ impl Submission {
             operation,
             target: self.target_hostname,
             idempotency_key: key,
-            trace_context: None,
+            trace_context: traces::current(),
         })
     }
 }
@@ -297,7 +298,7 @@ pub(super) async fn retry(
     PathJob(id): PathJob,
 ) -> Result<Response, Problem> {
     state.accepting()?;
-    let job = state.queue.retry(id, None).await?;
+    let job = state.queue.retry(id, traces::current()).await?;
     state.metrics.created(&job.operation, job.units.into());
     Ok(created(&job))
 }

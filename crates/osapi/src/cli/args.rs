@@ -88,7 +88,7 @@ pub(super) enum Command {
     Token(TokenArgs),
     /// Print recording rules and alerts for Prometheus, for the configured namespace.
     #[command(
-        after_help = "Examples:\n  osapi rules > /etc/prometheus/rules/osapi.yml\n  osapi rules --config osapi.yaml | promtool check rules /dev/stdin"
+        after_help = "Examples:\n  osapi rules > /etc/prometheus/rules/osapi.yml\n  osapi rules --set telemetry.metrics.namespace=acme"
     )]
     Rules(ConfigArgs),
     /// Print Grafana dashboards, for the configured namespace.

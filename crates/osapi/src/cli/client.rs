@@ -43,10 +43,13 @@ where
         1 => LogLevel::Debug,
         _ => LogLevel::Trace,
     };
-    logging::start(&LogConfig {
-        level,
-        ..LogConfig::default()
-    });
+    logging::start(
+        &LogConfig {
+            level,
+            ..LogConfig::default()
+        },
+        None,
+    );
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

@@ -1,12 +1,21 @@
 //! What the program says about itself, on standard error.
 
+mod correlated;
+
 use std::io;
 
+use meterline::Traces;
+use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format;
 use tracing_subscriber::prelude::*;
+use tracing_subscriber::registry::LookupSpan;
 
+use self::correlated::Correlated;
 use crate::config::{LogConfig, LogFormat, LogLevel};
+use crate::traces;
 
 /// Libraries whose debug output is about themselves.
 const CHATTY: [&str; 4] = ["hyper", "hyper_util", "reqwest", "mio"];
@@ -14,17 +23,56 @@ const CHATTY: [&str; 4] = ["hyper", "hyper_util", "reqwest", "mio"];
 /// Warns of each client that breaks the protocol, so a client could fill the log.
 const PROVOKED: &str = "h2";
 
-/// Starts logging. A second call changes nothing.
-pub(super) fn start(config: &LogConfig) {
-    let registry = tracing_subscriber::registry().with(filter(config.level));
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+/// Starts logging, and giving spans to their exporter if there is one. A second call changes nothing.
+pub(super) fn start(config: &LogConfig, traces: Option<&Traces>) {
+    let filter = filter(config.level);
     // Failing means that somebody listens already, such as a test.
-    let _ = match config.format {
-        LogFormat::Text => registry.with(lines.with_ansi(false)).try_init(),
-        LogFormat::Json => registry
-            .with(lines.json().flatten_event(true).with_current_span(false))
+    let _ = match traces {
+        None => {
+            let lines = lines(config.format, false);
+            tracing_subscriber::registry()
+                .with(filter)
+                .with(lines)
+                .try_init()
+        }
+        // What is logged is then no longer all that is wanted: each has a filter of its own.
+        Some(traces) => tracing_subscriber::registry()
+            .with(traces::layer(traces))
+            .with(lines(config.format, true).with_filter(filter))
             .try_init(),
     };
+}
+
+fn lines<S>(format: LogFormat, correlated: bool) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(io::stderr)
+        .with_ansi(false);
+    match (format, correlated) {
+        (LogFormat::Text, false) => lines.boxed(),
+        (LogFormat::Text, true) => {
+            let format = Correlated {
+                format: format::Format::default().with_ansi(false),
+                json: false,
+            };
+            lines.event_format(format).boxed()
+        }
+        (LogFormat::Json, correlated) => {
+            let json = format::Format::default()
+                .json()
+                .flatten_event(true)
+                .with_current_span(false);
+            let lines = lines.fmt_fields(format::JsonFields::new());
+            if correlated {
+                let (format, json) = (json, true);
+                lines.event_format(Correlated { format, json }).boxed()
+            } else {
+                lines.event_format(json).boxed()
+            }
+        }
+    }
 }
 
 /// What is logged of ours, and of the libraries.
@@ -44,6 +92,8 @@ fn filter(level: LogLevel) -> Targets {
             filter.with_target(*target, quieter)
         })
         .with_target(PROVOKED, level.min(LevelFilter::ERROR))
+        // Spans for an exporter; a line says its trace's id, not what is in the span.
+        .with_target(traces::TARGET, LevelFilter::OFF)
 }
 
 #[cfg(test)]

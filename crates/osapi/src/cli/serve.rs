@@ -4,8 +4,9 @@
 //! failure leaves nothing behind.
 //!
 //! Ending: not ready and no new jobs, while reads and scrapes are still answered; the workers finish
-//! what they have and give back what takes too long; metrics are pushed; streams and connections end;
-//! the queue is closed; metrics are pushed a last time and a scrape endpoint of its own ends. All of it by one deadline: the drain timeout and
+//! what they have and give back what takes too long; metrics are pushed; streams and connections end; the
+//! queue is closed; spans and metrics are delivered a last time, and a scrape endpoint of its own ends. All
+//! of it by one deadline: the drain timeout and
 //! [`CLOSING`].
 
 use std::io::{self, Write};
@@ -26,10 +27,14 @@ use crate::operations::Registry;
 use crate::queue::SharedQueue;
 use crate::queue::nats::Part;
 use crate::telemetry::ProcessTelemetry;
+use meterline::Traces;
 use meterline::server::Server;
 
 /// How long everything but draining may take when a process ends. Connections get 10 s of it.
 const CLOSING: Duration = Duration::from_secs(20);
+
+/// How long the last spans may take to be delivered, out of [`CLOSING`].
+const LAST_SPANS: Duration = Duration::from_secs(3);
 
 /// The layers of a process: its own defaults below what is configured.
 pub(super) fn sources(config: &ConfigArgs, process: Process, verbose: u8) -> Sources {
@@ -72,24 +77,33 @@ pub(super) fn worker(args: &ConfigArgs, verbose: u8) -> Result<(), Failure> {
 }
 
 fn run(process: Process, loaded: &Loaded, workers: u16) -> Result<(), Failure> {
-    logging::start(&loaded.config.log);
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
-    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let ended = runtime.block_on(live(process, loaded, workers));
+    let entered = runtime.enter();
+    let traces = Traces::start(&loaded.config.telemetry);
+    drop(entered);
+    let traces = traces.map_err(|error| Failure::Other(error.to_string()))?;
+    logging::start(&loaded.config.log, traces.as_ref());
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let ended = runtime.block_on(live(process, loaded, workers, traces));
     // Whatever still runs (a blocking call, say) does not keep the process.
     runtime.shutdown_background();
     ended
 }
 
-async fn live(process: Process, loaded: &Loaded, workers: u16) -> Result<(), Failure> {
+async fn live(
+    process: Process,
+    loaded: &Loaded,
+    workers: u16,
+    traces: Option<Traces>,
+) -> Result<(), Failure> {
     let config = &loaded.config;
     let mut signals = Signals::listen()?;
     let mut running = tokio::select! {
-        started = Running::start(process, loaded, workers) => started?,
+        started = Running::start(process, loaded, workers, traces) => started?,
         signal = signals.next() => {
             tracing::info!(signal, "ended before everything was up");
             return Ok(());
@@ -136,13 +150,19 @@ struct Running {
     lifecycle: Lifecycle,
     queue: SharedQueue,
     telemetry: ProcessTelemetry,
+    traces: Option<Traces>,
     server: Option<tokio::task::JoinHandle<bool>>,
     fleet: Fleet,
     _addr: Option<AddrFile>,
 }
 
 impl Running {
-    async fn start(process: Process, loaded: &Loaded, workers: u16) -> Result<Self, Failure> {
+    async fn start(
+        process: Process,
+        loaded: &Loaded,
+        workers: u16,
+        traces: Option<Traces>,
+    ) -> Result<Self, Failure> {
         let config = &loaded.config;
         loaded.check_files()?;
         let key = loaded.signing_key()?;
@@ -222,6 +242,7 @@ impl Running {
             lifecycle,
             queue,
             telemetry,
+            traces,
             server,
             fleet,
             _addr: addr,
@@ -239,6 +260,12 @@ impl Running {
             tracing::error!(%error, "the server did not end in order");
         }
         self.queue.close().await;
+        // Nothing makes spans any more.
+        if let Some(traces) = self.traces
+            && let Err(error) = traces.shutdown(LAST_SPANS).await
+        {
+            tracing::warn!("{error}");
+        }
         self.telemetry.shutdown().await;
         tracing::info!("stopped");
     }

@@ -1,13 +1,11 @@
-//! What no single value shows: keys that don't go together, and features this version lacks.
+//! What no single value shows: keys that don't go together.
 
-use std::collections::BTreeMap;
-
-use meterline::config::{Auth, unavailable};
-use serde_json::Value;
+use meterline::Traces;
+use meterline::config::Auth;
+use meterline::traces::TracesError;
 
 use super::error::ConfigError;
 use super::load::Loaded;
-use super::show;
 use crate::access::SigningKey;
 
 /// First path segments the API uses, where a metrics path would be in the way.
@@ -22,10 +20,11 @@ const TAKEN: [&str; 7] = [
 ];
 
 /// Keys whose values are never shown.
-const SECRET: [&str; 3] = [
+const SECRET: [&str; 4] = [
     "api.signing_key",
     "queue.nats.url",
     "telemetry.otlp.headers",
+    "telemetry.traces.headers",
 ];
 
 /// Whether a value of this key must not be shown.
@@ -36,31 +35,20 @@ pub(super) fn is_secret(key: &str) -> bool {
     })
 }
 
-/// Whether this value asks for something this version does not have.
-pub(super) fn is_unavailable(key: &str, value: &Value, default: Option<&Value>) -> bool {
-    key.strip_prefix("telemetry.")
-        .is_some_and(|key| unavailable::is_unavailable(key, value, default))
-}
-
 /// Checks a configuration whose values are fine one by one.
-pub(super) fn whole(
-    loaded: &Loaded,
-    defaults: &BTreeMap<String, Value>,
-) -> Result<(), ConfigError> {
-    for (key, value) in &show::flattened(&loaded.config) {
-        let default = defaults.get(key);
-        if is_unavailable(key, value, default) {
-            return Err(ConfigError::Unavailable {
-                key: key.clone(),
-                origin: loaded.origin(key),
-                default: default.map(ToString::to_string).unwrap_or_default(),
-            });
-        }
-    }
+pub(super) fn whole(loaded: &Loaded) -> Result<(), ConfigError> {
     let refuse = |key: &str, message: String| Err(loaded.bad_value(key, message));
     let config = &loaded.config;
     let metrics = &config.telemetry.metrics;
     secured(loaded)?;
+    if let Err(error) = Traces::check(&config.telemetry) {
+        let key = match &error {
+            TracesError::Header(_) => "telemetry.traces.headers",
+            TracesError::Certificate(_) => "telemetry.traces.tls",
+            _ => "telemetry.traces.endpoint",
+        };
+        return refuse(key, error.to_string());
+    }
     if config.queue.retry.base > config.queue.retry.max {
         return refuse(
             "queue.retry.base",

@@ -46,18 +46,6 @@ pub enum ConfigError {
         /// What was given and what is allowed.
         message: String,
     },
-    /// A key that exists, for a feature this version does not have.
-    #[error(
-        "{origin}: `{key}` is not available in this version of osapi; leave it at its default, {default}"
-    )]
-    Unavailable {
-        /// Dotted path.
-        key: String,
-        /// Who set it.
-        origin: Origin,
-        /// The default, as JSON.
-        default: String,
-    },
     /// A flag that is not `KEY=VALUE`.
     #[error("--set {given}: expected KEY=VALUE such as --set worker.slots=8")]
     BadFlag {

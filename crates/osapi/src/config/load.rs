@@ -278,15 +278,10 @@ impl Layers {
                 .map(|(_, value)| value.clone())
         };
         let found = otel::overrides(&lookup);
-        let mut warnings: Vec<String> = found.warnings.iter().map(ToString::to_string).collect();
+        let warnings: Vec<String> = found.warnings.iter().map(ToString::to_string).collect();
         for o in found.set {
             let key = format!("telemetry.{}", o.key);
-            if check::is_unavailable(&key, &o.value, self.defaults.get(&key)) {
-                warnings.push(format!(
-                    "{} is ignored: `{key}` is not available in this version of osapi",
-                    o.variable
-                ));
-            } else if self.defaults.contains_key(&key) {
+            if self.defaults.contains_key(&key) {
                 self.set(&key, o.value, Origin::Variable(o.variable.to_owned()));
             } else {
                 return Err(self.unknown(&key, Origin::Variable(o.variable.to_owned())));
@@ -341,7 +336,7 @@ impl Layers {
             warnings,
             origins,
         };
-        check::whole(&loaded, &self.defaults)?;
+        check::whole(&loaded)?;
         Ok(loaded)
     }
 
@@ -378,7 +373,7 @@ fn parse_text(key: &str, default: &Value, text: &str) -> Option<Value> {
         _ if trimmed == "null" => Some(Value::Null),
         Value::Null if trimmed.is_empty() => Some(Value::Null),
         Value::Null if trimmed.starts_with(['{', '[']) => flow(),
-        Value::Null if key.ends_with(".tls") => pairs(trimmed),
+        Value::Null if key.ends_with(".tls") || show::FREE_FORM.contains(&key) => pairs(trimmed),
         Value::Null if OPTIONAL_LISTS.contains(&key) => yaml::parse(&format!("[{trimmed}]"))
             .ok()
             .map(Node::into_value),

@@ -69,10 +69,11 @@ pub(super) fn flattened(config: &Config) -> BTreeMap<String, Value> {
 }
 
 /// Mappings that are values, because their keys are the user's.
-const FREE_FORM: [&str; 3] = [
+pub(super) const FREE_FORM: [&str; 4] = [
     "worker.labels",
     "telemetry.resource",
     "telemetry.otlp.headers",
+    "telemetry.traces.headers",
 ];
 /// Mappings that are values, because there is none unless set.
 const OPTIONAL: &str = ".tls";

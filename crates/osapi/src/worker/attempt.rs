@@ -8,16 +8,29 @@ use std::sync::atomic::Ordering;
 use futures_util::FutureExt;
 use meterline_jobs::{Attempt, AttemptStatus};
 use tokio::sync::watch;
-use tracing::{error, warn};
+use tracing::{Instrument, debug, error, warn};
 
 use super::Shared;
 use super::slots::Slot;
 use super::trouble::Trouble;
 use crate::operations::{Context, Failure};
 use crate::queue::{Finished, Lease, Outcome, QueueError, Revoked};
+use crate::traces;
 
 /// Runs a leased unit to its end: a result, a failure, a panic, or the lease being revoked.
 pub(super) async fn run(
+    shared: Arc<Shared>,
+    lease: Lease,
+    slot: Slot,
+    revoked: watch::Receiver<Option<Revoked>>,
+) {
+    let span = traces::attempt_span(&lease, &shared.options.name);
+    measured(shared, lease, slot, revoked)
+        .instrument(span)
+        .await;
+}
+
+async fn measured(
     shared: Arc<Shared>,
     lease: Lease,
     _slot: Slot,
@@ -69,11 +82,14 @@ async fn execute(shared: &Shared, lease: &Lease) -> Outcome {
             error,
             result,
             permanent,
-        })) => Outcome::Failed {
-            error,
-            result,
-            permanent,
-        },
+        })) => {
+            debug!(job = %lease.job, attempt = lease.attempt, error, "the attempt failed");
+            Outcome::Failed {
+                error,
+                result,
+                permanent,
+            }
+        }
         Err(panic) => {
             let message = panic_message(&*panic);
             error!(job = %lease.job, operation = lease.operation.kind, message, "the handler panicked");
@@ -131,10 +147,13 @@ fn count(shared: &Shared, lease: &Lease, finished: Finished, attempt: Attempt) {
         Finished::Stale(Revoked::Cancelled) => AttemptStatus::Cancelled,
         Finished::Stale(Revoked::Lost) => {
             warn!(job = %lease.job, "the lease was lost, the late result is dropped");
+            traces::note_end("lost", false);
             attempt.abandon();
             return;
         }
     };
     shared.processed.fetch_add(1, Ordering::Relaxed);
+    let failed = matches!(status, AttemptStatus::Failed | AttemptStatus::Retried);
+    traces::note_end(status.as_str(), failed);
     attempt.finish(status);
 }

@@ -16,3 +16,4 @@ mod monitored;
 mod page;
 mod presets;
 mod support;
+mod traces;

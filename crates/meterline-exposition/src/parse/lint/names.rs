@@ -148,8 +148,12 @@ fn suffix(page: &Page<'_>, family: &Family<'_>, say: &mut impl FnMut(Lint, Strin
         }
         _ => {}
     }
-    let reserved = ["_bucket", "_count", "_sum", "_created", "_gcount", "_gsum"];
-    let mut reserved = reserved.into_iter().filter(|suffix| name.ends_with(suffix));
+    // Of a counter, `_total` follows: `jobs_created_total` names no part of another family.
+    let reserved: &[_] = match family.kind {
+        Type::Counter => &["_bucket", "_count", "_sum", "_gcount", "_gsum"],
+        _ => &["_bucket", "_count", "_sum", "_created", "_gcount", "_gsum"],
+    };
+    let mut reserved = reserved.iter().filter(|suffix| name.ends_with(**suffix));
     if let Some(suffix) = reserved.next() {
         say(
             Lint::Suffix,
