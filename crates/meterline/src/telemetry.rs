@@ -2,7 +2,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use axum::Router;
 use meterline_exposition::{TranslationOptions, TranslationStrategy};
@@ -484,6 +484,9 @@ fn scraper(
     ))
 }
 
+/// This process; metrics and traces name the same one.
+static INSTANCE: LazyLock<Uuid> = LazyLock::new(Uuid::new_v4);
+
 /// The attributes the OpenTelemetry resource specification asks for, and the configured ones.
 pub(crate) fn resource(config: &TelemetryConfig) -> Resource {
     let mut attributes = vec![
@@ -492,8 +495,7 @@ pub(crate) fn resource(config: &TelemetryConfig) -> Resource {
         KeyValue::new("telemetry.sdk.version", env!("CARGO_PKG_VERSION")),
     ];
     // Replicas of one service are told apart by it; who gives one has its own way to.
-    let instance = Uuid::new_v4().to_string();
-    attributes.push(KeyValue::new("service.instance.id", instance));
+    attributes.push(KeyValue::new("service.instance.id", INSTANCE.to_string()));
     let configured = config.resource.iter();
     attributes.extend(configured.map(|(key, value)| KeyValue::new(key.clone(), value.clone())));
     attributes.push(KeyValue::new("service.name", config.service_name.clone()));

@@ -73,6 +73,14 @@ const SCRAPE_SECONDS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0,
 ];
 
+/// Those of the connection to NATS, exposed with `queue.backend: nats`.
+pub const NATS: &[Metric] = &[
+    Metric::of_jobs(&jobs::NATS_CONNECTED, Process::Both),
+    Metric::of_jobs(&jobs::NATS_RECONNECTS, Process::Both),
+    Metric::of_jobs(&jobs::NATS_PUBLISH_FAILURES, Process::Both),
+    Metric::of_jobs(&jobs::NATS_RTT, Process::Both),
+];
+
 macro_rules! catalogue {
     (jobs { $($job:ident from $process:ident,)* }
      $($constant:ident = $name:literal, $owner:ident, $kind:expr, $unit:literal, $from:ident,
@@ -94,7 +102,7 @@ macro_rules! catalogue {
             };
         )*
 
-        /// All of them.
+        /// All that are exposed whatever the queue's backend.
         pub const ALL: &[Metric] = &[$($job,)* $($constant),*];
     };
 }

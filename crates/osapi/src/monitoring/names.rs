@@ -59,6 +59,7 @@ impl Metrics {
         }
         let own = catalogue::ALL
             .iter()
+            .chain(catalogue::NATS)
             .filter(|row| row.owner == Owner::Osapi);
         let mut own: Vec<_> = own
             .map(|row| {

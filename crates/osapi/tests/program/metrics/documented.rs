@@ -33,7 +33,7 @@ const SECTIONS: [(Owner, &str, &str); 3] = [
         Owner::Osapi,
         "Jobs, workers and the queue",
         "A job for all workers is one unit of work for each of them. Created and completed are counted \
-         once per unit, duration and processed once per attempt.",
+         once per unit, duration and processed once per attempt. `osapi_nats_*` are there with `queue.backend: nats`.",
     ),
     (
         Owner::Http,
@@ -53,7 +53,8 @@ const SECTIONS: [(Owner, &str, &str); 3] = [
 fn page() -> String {
     let mut page = HEAD.to_owned();
     for (owner, title, about) in SECTIONS {
-        let rows = || catalogue::ALL.iter().filter(|row| row.owner == owner);
+        let all = || catalogue::ALL.iter().chain(catalogue::NATS);
+        let rows = || all().filter(|row| row.owner == owner);
         write!(
             page,
             "\n## {title}\n\n{about}\n\n\
