@@ -137,9 +137,9 @@ impl Reader {
             let (before, heard_of) = last.remove(&key).unzip();
             let heard_of = heard_of.unwrap_or(0);
             let new = ended.iter().filter(|ended| ended.number > heard_of);
-            let (metric, waits) = delta::with_ended(metric, new, before.as_ref());
-            all_reported &= !waits;
-            let (delta, now) = delta::subtract(metric, before.as_ref(), since);
+            let points = delta::with_ended(metric, new, before.as_ref());
+            all_reported &= !points.waits;
+            let (delta, now) = delta::subtract(points, before.as_ref(), since);
             let heard_of = ended.last().map_or(heard_of, |ended| ended.number);
             seen.metrics.insert(key, (now, heard_of));
             (!delta.series.is_empty()).then_some(delta)

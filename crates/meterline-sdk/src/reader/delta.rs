@@ -15,17 +15,27 @@ use crate::{Attributes, Number};
 /// Where a point is among those of now, and where it was among those seen before, if it was.
 type Pair = (usize, Option<usize>);
 
-/// The delta from `last` to `now`, and what to remember for the next one.
+/// The points there are to report.
+pub(super) struct Points {
+    now: Metric,
+    /// Positions of those whose series have ended, in order: nothing of them comes later.
+    ended: Vec<usize>,
+    /// Whether a series that came back waits for the next collection.
+    pub(super) waits: bool,
+}
+
+/// The delta from `last` to these points, and what to remember for the next one.
 pub(super) fn subtract(
-    mut now: Metric,
+    points: Points,
     last: Option<&Metric>,
     since: SystemTime,
 ) -> (Metric, Metric) {
+    let Points { mut now, ended, .. } = points;
     let pairs = pair(&now.series, last.map_or(&[], |last| &last.series));
     // Who observes says what there is; otherwise only what was recorded into is of interest.
     let keep_all = now.descriptor.kind == InstrumentKind::ObservableCounter;
     let (data, kept) = match last.filter(|last| is_same_shape(&last.data, &now.data)) {
-        Some(last) => difference(&mut now.data, &last.data, &pairs, keep_all),
+        Some(last) => difference(&mut now.data, &last.data, &pairs, &ended, keep_all),
         // Nothing was seen before: all of it came since.
         None => (now.data.clone(), (0..now.series.len()).collect()),
     };
@@ -48,12 +58,12 @@ pub(super) fn subtract(
 
 /// Adds what series held at their end, where this is not what they held in `last` already. If such a
 /// series has come back, its new self waits for the next collection: two points with the same
-/// attributes would contradict each other. Whether one waits is returned too.
+/// attributes would contradict each other.
 pub(super) fn with_ended<'a>(
     mut now: Metric,
     ended: impl Iterator<Item = &'a Ended>,
     last: Option<&Metric>,
-) -> (Metric, bool) {
+) -> Points {
     let was_reported = |ended: &Ended| {
         last.is_some_and(|last| {
             position(&last.series, &ended.series)
@@ -62,33 +72,42 @@ pub(super) fn with_ended<'a>(
     };
     let ended: Vec<&Ended> = ended.filter(|ended| !was_reported(ended)).collect();
     if ended.is_empty() {
-        return (now, false);
+        return Points {
+            now,
+            ended: Vec::new(),
+            waits: false,
+        };
     }
     let attributes = ended.iter().map(|ended| ended.series.attributes());
     let attributes: BTreeSet<&Attributes> = attributes.collect();
     let has_ended = |series: &Series| attributes.contains(series.attributes());
     let living = now.series.iter().enumerate();
     let living = living.filter(|(_, series)| !has_ended(series));
-    let mut all: Vec<(&Arc<Series>, Data)> = living
-        .map(|(at, series)| (series, now.data.point(at)))
+    let mut all: Vec<(&Arc<Series>, Data, bool)> = living
+        .map(|(at, series)| (series, now.data.point(at), false))
         .chain(
             ended
                 .iter()
-                .map(|ended| (&ended.series, ended.data.clone())),
+                .map(|ended| (&ended.series, ended.data.clone(), true)),
         )
         .collect();
     all.sort_by(|a, b| a.0.attributes().cmp(b.0.attributes()));
     let waits = all.len() < now.series.len() + ended.len();
     let mut data = now.data.empty();
-    all.iter().for_each(|(_, point)| data.extend(point));
+    all.iter().for_each(|(_, point, _)| data.extend(point));
+    let positions = all.iter().enumerate();
+    let ended = positions
+        .filter(|(_, (.., ended))| *ended)
+        .map(|(at, _)| at);
+    let ended = ended.collect();
     now.series = all
         .into_iter()
-        .map(|(series, _)| Arc::clone(series))
+        .map(|(series, ..)| Arc::clone(series))
         .collect();
     now.data = data;
     // They are of the points as they were.
     now.exemplars = Exemplars::default();
-    (now, waits)
+    Points { now, ended, waits }
 }
 
 /// Where a series is in a list that is in order of attributes.
@@ -127,7 +146,13 @@ fn is_same_shape(a: &Data, b: &Data) -> bool {
 }
 
 /// The difference, and the positions of the points it has.
-fn difference(now: &mut Data, last: &Data, pairs: &[Pair], keep_all: bool) -> (Data, Vec<usize>) {
+fn difference(
+    now: &mut Data,
+    last: &Data,
+    pairs: &[Pair],
+    ended: &[usize],
+    keep_all: bool,
+) -> (Data, Vec<usize>) {
     match (now, last) {
         (Data::Sum { monotonic, values }, Data::Sum { values: last, .. }) => {
             let (values, kept) = sums(values, last, pairs, keep_all);
@@ -135,7 +160,7 @@ fn difference(now: &mut Data, last: &Data, pairs: &[Pair], keep_all: bool) -> (D
             (Data::Sum { monotonic, values }, kept)
         }
         (Data::Histogram(now), Data::Histogram(last)) => {
-            let (histograms, kept) = histograms(now, last, pairs);
+            let (histograms, kept) = histograms(now, last, pairs, ended);
             (Data::Histogram(histograms), kept)
         }
         (Data::ExponentialHistogram(now), Data::ExponentialHistogram(last)) => {
@@ -145,7 +170,7 @@ fn difference(now: &mut Data, last: &Data, pairs: &[Pair], keep_all: bool) -> (D
             (Data::ExponentialHistogram(difference), kept)
         }
         (Data::Both(now, exponential), Data::Both(last, last_exponential)) => {
-            let (histograms, kept) = histograms(now, last, pairs);
+            let (histograms, kept) = histograms(now, last, pairs, ended);
             let kept_pairs: Vec<Pair> = kept.iter().map(|at| pairs[*at]).collect();
             let difference = exponentials(exponential, last_exponential, &kept_pairs);
             (Data::Both(histograms, difference), kept)
@@ -171,7 +196,12 @@ fn sums(
 }
 
 /// Changes `now` where a recording is half seen, so that the rest of it is not missed next time.
-fn histograms(now: &mut Histograms, last: &Histograms, pairs: &[Pair]) -> (Histograms, Vec<usize>) {
+fn histograms(
+    now: &mut Histograms,
+    last: &Histograms,
+    pairs: &[Pair],
+    ended: &[usize],
+) -> (Histograms, Vec<usize>) {
     let before: Vec<_> = last.iter().collect();
     let mut difference = Histograms::new(Arc::clone(now.bounds()));
     let (mut kept, mut under_way) = (Vec::new(), Vec::new());
@@ -181,8 +211,10 @@ fn histograms(now: &mut Histograms, last: &Histograms, pairs: &[Pair]) -> (Histo
             kept.push(at);
             continue;
         };
-        if point.counts == then.counts {
-            // The sum may be ahead of the counts: it is reported when they are.
+        let is_last = ended.binary_search(&at).is_ok();
+        if point.counts == then.counts && !is_last {
+            // The sum may be ahead of the counts: it is reported when they are. Of a series that has
+            // ended it is reported now; the count it belongs to begins the next series.
             under_way.push((at, then.sum));
             continue;
         }

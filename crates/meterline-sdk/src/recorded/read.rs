@@ -109,9 +109,14 @@ impl Listing {
         if self.listed.capacity() > SMALL.max(4 * len) {
             self.listed.shrink_to(2 * len);
         }
+        // One that woke while the last update looked at it was listed then.
+        let is_listed = |entry: &Arc<Entry>| {
+            let of = |listed: &Listed| listed.entry.attributes.cmp(&entry.attributes);
+            self.listed.binary_search_by(of).is_ok()
+        };
         let mut new: Vec<_> = woken
             .into_iter()
-            .filter(|entry| !entry.is_dormant())
+            .filter(|entry| !entry.is_dormant() && !is_listed(entry))
             .collect();
         new.sort_by(|a, b| a.attributes.cmp(&b.attributes));
         // One may have woken twice.
