@@ -12,6 +12,7 @@ mod http;
 mod libraries;
 mod lifetime;
 mod memory;
+mod otlp;
 mod page;
 mod queue;
 mod record;
@@ -27,10 +28,11 @@ use report::Report;
 
 type Section = (&'static str, fn(&mut Report));
 
-const SECTIONS: [Section; 9] = [
+const SECTIONS: [Section; 10] = [
     ("record", record::run),
     ("aggregation", aggregation::run),
     ("encode", encode::run),
+    ("otlp", otlp::run),
     ("memory", memory::run),
     ("lifetime", lifetime::run),
     ("http", http::run),
