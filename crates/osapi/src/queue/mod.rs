@@ -22,6 +22,7 @@ pub mod nats;
 mod options;
 pub mod sqlite;
 mod stats;
+mod watch;
 
 use std::sync::Arc;
 

@@ -12,13 +12,11 @@ use super::Core;
 use super::names::job_key;
 use super::record::Unit;
 use super::store::unavailable;
+use crate::queue::watch::{self as queue_watch, Look};
 use crate::queue::{
     DatabaseStats, JobFilter, JobId, JobPage, JobRecord, JobSummary, MAX_PAGE_BYTES, QueueError,
     QueueStats,
 };
-
-/// Shortest time between two looks at a job that is followed.
-const WATCH_PACE: Duration = Duration::from_millis(50);
 
 /// Records a list asks for ahead of the one it is at.
 const LIST_AHEAD: usize = 16;
@@ -112,56 +110,26 @@ impl Core {
     }
 }
 
-/// The state of a [`crate::queue::Queue::watch`].
-struct Watch {
+/// A job that is followed.
+struct Followed {
     core: Result<Arc<Core>, QueueError>,
     id: JobId,
     changes: Option<watch::Receiver<()>>,
-    last: Option<JobRecord>,
-    ended: bool,
 }
 
 pub(super) fn watch(
     core: Result<Arc<Core>, QueueError>,
     id: JobId,
 ) -> BoxStream<'static, Result<JobRecord, QueueError>> {
-    let watch = Watch {
-        core,
-        id,
-        changes: None,
-        last: None,
-        ended: false,
-    };
-    stream::unfold(watch, Watch::next).boxed()
+    let changes = None;
+    queue_watch::watch(Followed { core, id, changes })
 }
 
-impl Watch {
-    async fn next(mut self) -> Option<(Result<JobRecord, QueueError>, Self)> {
-        loop {
-            if self.ended {
-                return None;
-            }
-            match self.look().await {
-                Err(QueueError::NotFound(_)) if self.last.is_some() => return None,
-                Err(error) => {
-                    self.ended = true;
-                    return Some((Err(error), self));
-                }
-                Ok(record) if self.last.as_ref() == Some(&record) => {}
-                Ok(record) => {
-                    self.ended = record.status.is_final();
-                    self.last = Some(record.clone());
-                    return Some((Ok(record), self));
-                }
-            }
-        }
-    }
-
-    /// The record: at once the first time, after that when it may have changed.
+impl Look for Followed {
     async fn look(&mut self) -> Result<JobRecord, QueueError> {
         let core = self.core.clone()?;
         if let Some(changes) = &mut self.changes {
-            tokio::time::sleep(WATCH_PACE).await;
+            tokio::time::sleep(queue_watch::PACE).await;
             let _ = tokio::time::timeout(WATCH_ANYWAY, changes.changed()).await;
         } else {
             // Before the record is read, so that no change is missed.

@@ -27,11 +27,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use futures_util::stream::{self, BoxStream, StreamExt};
+use futures_util::stream::BoxStream;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::Instant;
 
@@ -43,6 +42,7 @@ use self::take::Taken;
 use self::tx::Tx;
 use self::writer::{Call, Message, Refusal, Signals, Unclaimed, Work, Writer};
 use super::check::Checked;
+use super::watch::{Look, PACE};
 use super::{
     Beat, BeatReply, Claim, DatabaseStats, Deleted, Enqueued, Finished, JobFilter, JobId, JobPage,
     JobRecord, Lease, LeaseToken, Maintenance, NewJob, Outcome, Queue, QueueError, QueueOptions,
@@ -54,9 +54,6 @@ const MAX_PENDING: usize = 4096;
 
 /// Rounds of [`upkeep::ROUND`] removals that one call of `maintain` makes.
 const REMOVAL_ROUNDS: usize = 40;
-
-/// Shortest time between two looks of a [`Queue::watch`] at the same job.
-const WATCH_PACE: Duration = Duration::from_millis(50);
 
 /// A [`Queue`] in an SQLite file.
 pub struct SqliteQueue {
@@ -241,14 +238,11 @@ impl Queue for SqliteQueue {
     }
 
     fn watch(&self, id: JobId) -> BoxStream<'static, Result<JobRecord, QueueError>> {
-        let watch = Watch {
+        super::watch::watch(Followed {
             queue: Arc::clone(&self.shared),
             id,
             changes: None,
-            last: None,
-            ended: false,
-        };
-        stream::unfold(watch, Watch::next).boxed()
+        })
     }
 
     fn stats(&self) -> Reply<'_, QueueStats> {
@@ -362,41 +356,17 @@ impl Queue for SqliteQueue {
     }
 }
 
-/// The state of a [`Queue::watch`].
-struct Watch {
+/// A job that is followed.
+struct Followed {
     queue: Arc<Shared>,
     id: JobId,
     changes: Option<Follow>,
-    last: Option<JobRecord>,
-    ended: bool,
 }
 
-impl Watch {
-    async fn next(mut self) -> Option<(Result<JobRecord, QueueError>, Self)> {
-        loop {
-            if self.ended {
-                return None;
-            }
-            match self.look().await {
-                Err(QueueError::NotFound(_)) if self.last.is_some() => return None,
-                Err(error) => {
-                    self.ended = true;
-                    return Some((Err(error), self));
-                }
-                Ok(record) if self.last.as_ref() == Some(&record) => {}
-                Ok(record) => {
-                    self.ended = record.status.is_final();
-                    self.last = Some(record.clone());
-                    return Some((Ok(record), self));
-                }
-            }
-        }
-    }
-
-    /// The record: at once the first time, after that when it may have changed.
+impl Look for Followed {
     async fn look(&mut self) -> Result<JobRecord, QueueError> {
         if let Some(changes) = &mut self.changes {
-            tokio::time::sleep(WATCH_PACE).await;
+            tokio::time::sleep(PACE).await;
             changes.changed().await;
         } else {
             let id = self.id;
