@@ -18,8 +18,8 @@ use crate::recorder::{Recorder, RouteRef};
 pub(crate) struct Guard {
     recorder: &'static Recorder,
     start: Instant,
-    /// Kept for exemplars, and only if its span is sampled.
-    context: Option<Context>,
+    /// Kept for exemplars, and only if its span is sampled; boxed, since most requests carry none along.
+    context: Option<Box<Context>>,
     route: RouteRef,
     method: u8,
     /// Responses to these are without a body (HEAD), or are the start of a tunnel (CONNECT).
@@ -28,10 +28,13 @@ pub(crate) struct Guard {
     is_grpc: bool,
     request_bytes: Option<Arc<AtomicU64>>,
     response_bytes: u64,
-    /// How long the response body says it is.
-    expected_bytes: Option<u64>,
+    /// How long the response body says it is; [`UNKNOWN`] when it doesn't.
+    expected_bytes: u64,
     finished: bool,
 }
+
+/// A length no body has.
+const UNKNOWN: u64 = u64::MAX;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Special {
@@ -72,7 +75,7 @@ impl Guard {
             is_grpc: false,
             request_bytes: counted.then(Arc::default),
             response_bytes: 0,
-            expected_bytes: None,
+            expected_bytes: UNKNOWN,
             finished: false,
             start: Instant::now(),
         })
@@ -87,7 +90,8 @@ impl Guard {
     pub(crate) fn respond<B: Body>(&mut self, response: &Response<B>) -> bool {
         let status = response.status();
         self.ending.status = Some(status.as_u16());
-        self.is_grpc = is_grpc(response.headers());
+        let carries_grpc = self.ending.version.is_some_and(HttpVersion::carries_grpc);
+        self.is_grpc = carries_grpc && is_grpc(response.headers());
         // A gRPC response without messages has its status here.
         self.trailers(response.headers());
         // Servers drop these bodies unread, so nobody would tell us that they ended.
@@ -99,7 +103,8 @@ impl Guard {
                 .body()
                 .size_hint()
                 .exact()
-                .or_else(|| content_length(response.headers()));
+                .or_else(|| content_length(response.headers()))
+                .unwrap_or(UNKNOWN);
         }
         ended
     }
@@ -132,7 +137,7 @@ impl Guard {
                 .map_or(0, |bytes| bytes.load(Ordering::Relaxed)),
             response_bytes: self.response_bytes,
         };
-        let _attached = self.context.take().map(Context::attach);
+        let _attached = self.context.take().map(|context| context.attach());
         self.recorder.active(self.method, -1);
         self.recorder
             .record(self.method, &self.route, self.ending, measured);
@@ -158,9 +163,7 @@ impl Drop for Guard {
         if self.finished {
             return;
         }
-        let all_sent = self
-            .expected_bytes
-            .is_some_and(|expected| self.response_bytes >= expected);
+        let all_sent = self.response_bytes >= self.expected_bytes;
         self.finish(match () {
             () if std::thread::panicking() => Outcome::Panicked,
             () if all_sent => Outcome::Complete,
@@ -182,10 +185,10 @@ impl Drop for PanicWatch<'_> {
     }
 }
 
-fn sampled_context() -> Option<Context> {
+fn sampled_context() -> Option<Box<Context>> {
     Context::map_current(|context| {
         let sampled = context.has_active_span() && context.span().span_context().is_sampled();
-        sampled.then(|| context.clone())
+        sampled.then(|| Box::new(context.clone()))
     })
 }
 

@@ -36,6 +36,15 @@ pub(crate) struct Ending {
 }
 
 impl Ending {
+    /// All of it in the lower 21 bits of a number, no two endings in the same one. A status has three digits.
+    pub(crate) fn packed(&self) -> u32 {
+        const NO_GRPC_CODE: u8 = 31;
+        u32::from(self.status.unwrap_or(0))
+            | (self.outcome as u32) << 10
+            | self.version.map_or(0, |version| version as u32 + 1) << 13
+            | u32::from(self.grpc.unwrap_or(NO_GRPC_CODE)) << 16
+    }
+
     /// `error.type`: absent on success and for 4xx. A 5xx that was sent says more than what became of its body.
     pub(crate) fn error_type(&self) -> Option<Cow<'static, str>> {
         if let Some(status @ 500..600) = self.status {
@@ -62,6 +71,11 @@ pub(crate) enum HttpVersion {
 }
 
 impl HttpVersion {
+    /// Whether gRPC can be spoken in it: that takes trailers, and gRPC-Web has a content type of its own.
+    pub(crate) fn carries_grpc(self) -> bool {
+        matches!(self, Self::Http2 | Self::Http3)
+    }
+
     /// HTTP/0.9 and unknown ones have no name.
     pub(crate) fn new(version: Version) -> Option<Self> {
         match version {
@@ -170,6 +184,37 @@ mod tests {
         }
         .error_type()
         .map(Cow::into_owned)
+    }
+
+    #[test]
+    fn no_two_endings_are_packed_into_the_same_number() {
+        let mut packed = std::collections::HashSet::new();
+        let mut endings = 0;
+        for outcome in [
+            Outcome::Complete,
+            Outcome::Cancelled,
+            Outcome::Panicked,
+            Outcome::BodyError,
+            Outcome::ServiceError,
+        ] {
+            for version in [Version::HTTP_09, Version::HTTP_10, Version::HTTP_3] {
+                for grpc in std::iter::once(None).chain((0..=16).map(Some)) {
+                    for status in std::iter::once(None).chain((100..=999).map(Some)) {
+                        let version = HttpVersion::new(version);
+                        let ending = Ending {
+                            outcome,
+                            status,
+                            version,
+                            grpc,
+                        };
+                        packed.insert(ending.packed());
+                        endings += 1;
+                    }
+                }
+            }
+        }
+        assert_eq!(packed.len(), endings);
+        assert!(packed.iter().all(|number| *number < 1 << 21));
     }
 
     #[test]

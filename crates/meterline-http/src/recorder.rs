@@ -22,16 +22,19 @@ pub(crate) enum RouteRef {
     Unmatched,
     /// A route in the table.
     Cached(u32),
-    /// One the table had no room for.
-    Uncached(Arc<str>),
+    /// One the table had no room for; boxed, since the usual ones are small and a request carries them along.
+    Uncached(Box<Arc<str>>),
 }
 
-/// What tells one cached series from another. All of it is small numbers: the route is its place in the table.
+/// What tells one cached series from another. All of it is small numbers, the route being its place in the table, and
+/// together they are one: hashed and compared at once, for every request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct SeriesKey {
-    route: u32,
-    method: u8,
-    ending: Ending,
+struct SeriesKey(u64);
+
+impl SeriesKey {
+    fn new(route: u32, method: u8, ending: Ending) -> Self {
+        Self(u64::from(route) << 32 | u64::from(method) << 24 | u64::from(ending.packed()))
+    }
 }
 
 /// See the module.
@@ -115,7 +118,7 @@ impl Recorder {
         {
             // A table has far fewer than 2^32 places.
             Some((index, ())) => RouteRef::Cached(index as u32),
-            None => RouteRef::Uncached(Arc::from(route.as_ref())),
+            None => RouteRef::Uncached(Box::new(Arc::from(route.as_ref()))),
         }
     }
 
@@ -145,11 +148,7 @@ impl Recorder {
             }
         };
         let name = self.routes.key_at(number as usize);
-        let key = SeriesKey {
-            route: number,
-            method,
-            ending,
-        };
+        let key = SeriesKey::new(number, method, ending);
         match self
             .series
             .get_or_insert(&key, || (key, self.series(method, name, ending, self.bind)))
