@@ -19,6 +19,7 @@ mod record;
 mod report;
 mod scrape;
 mod server;
+mod viewers;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -28,7 +29,7 @@ use report::Report;
 
 type Section = (&'static str, fn(&mut Report));
 
-const SECTIONS: [Section; 10] = [
+const SECTIONS: [Section; 11] = [
     ("record", record::run),
     ("aggregation", aggregation::run),
     ("encode", encode::run),
@@ -39,6 +40,7 @@ const SECTIONS: [Section; 10] = [
     ("scrape", scrape::run),
     ("queue", queue::run),
     ("server", server::run),
+    ("viewers", viewers::run),
 ];
 
 fn main() -> ExitCode {

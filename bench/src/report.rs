@@ -291,6 +291,11 @@ pub(crate) fn bytes(value: f64) -> String {
     format!("{value:.0} B")
 }
 
+/// A part of a whole.
+pub(crate) fn percent(part: f64) -> String {
+    format!("{:.1} %", 100.0 * part)
+}
+
 pub(crate) fn per_second(value: f64) -> String {
     format!("{value:.0}/s")
 }

@@ -56,7 +56,7 @@ pub(crate) fn run(report: &mut Report) {
 }
 
 /// Builds the program as a user would, and says where it is.
-fn build() -> PathBuf {
+pub(crate) fn build() -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)
@@ -148,10 +148,10 @@ fn jobs(server: SocketAddr) -> usize {
 }
 
 /// A running `osapi up`; killed when dropped.
-struct Server(Child);
+pub(crate) struct Server(Child);
 
 impl Server {
-    fn start(program: &Path, data: &Path) -> Self {
+    pub(crate) fn start(program: &Path, data: &Path) -> Self {
         let child = Command::new(program)
             .args(["up", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data)
@@ -162,7 +162,7 @@ impl Server {
     }
 
     /// Waits until the server has said where it listens.
-    fn address(&mut self, data: &Path) -> SocketAddr {
+    pub(crate) fn address(&mut self, data: &Path) -> SocketAddr {
         let begun = Instant::now();
         while begun.elapsed() < START {
             let said = fs::read_to_string(data.join("osapi.addr"));
@@ -174,6 +174,20 @@ impl Server {
             thread::sleep(Duration::from_millis(20));
         }
         panic!("osapi did not start within {START:?}");
+    }
+}
+
+impl Server {
+    /// The processor time it has used, all threads together.
+    pub(crate) fn cpu(&self) -> Duration {
+        let path = format!("/proc/{}/stat", self.0.id());
+        let stat = fs::read_to_string(path).expect("the server runs");
+        // The program's name, in brackets, may contain anything; user and system time are the 12th and
+        // 13th field after it (proc_pid_stat(5)), in hundredths of a second.
+        let (_, fields) = stat.rsplit_once(')').expect("a name in brackets");
+        let ticks = fields.split_ascii_whitespace().skip(11).take(2);
+        let ticks = ticks.map(|field| field.parse::<u64>().expect("a number"));
+        Duration::from_millis(10 * ticks.sum::<u64>())
     }
 }
 

@@ -54,11 +54,16 @@ class Driver:
         """Waits until an expression of JavaScript is true. Asked from here: a strict policy forbids
         the page to evaluate text, which is how the library would wait."""
         deadline = time.monotonic() + PATIENCE / 1000
-        while not self.page.evaluate(f"Boolean({until})"):
-            if time.monotonic() > deadline:
-                return {"error": "not in time"}
+        why = "not in time"
+        while time.monotonic() < deadline:
+            try:
+                if self.page.evaluate(f"Boolean({until})"):
+                    return {}
+            except Error as error:
+                # A page that is just being loaded anew cannot be asked.
+                why = str(error)
             self.page.wait_for_timeout(50)
-        return {}
+        return {"error": why}
 
     def do_evaluate(self, script):
         return {"value": self.page.evaluate(script)}

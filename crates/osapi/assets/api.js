@@ -1,6 +1,8 @@
 // Talks to the API this page came from. The token, if one is needed, lives in this module's memory only.
 
 let token = null;
+/** Whether a token is needed: then it is asked for before anything else is. */
+const locked = "locked" in document.documentElement.dataset;
 let asking = null;
 let ask = async () => null;
 
@@ -19,6 +21,7 @@ export class Refusal extends Error {
 
 /** One request. Asks for a token where one is needed, and tries again with it. */
 export async function call(method, path, body, { signal } = {}) {
+  if (locked && token === null) await newToken(null);
   const used = token;
   const headers = {};
   if (used) headers.Authorization = `Bearer ${used}`;

@@ -29,7 +29,7 @@ function show() {
   jobs.offer(now.operations, now.workers ?? []);
   // The list is read again only when something happened to it.
   const happened = JSON.stringify(now.jobs ? { ...now.jobs, oldest_waiting_seconds: 0 } : null);
-  if (happened !== listed) {
+  if (happened !== listed && !document.hidden) {
     listed = happened;
     jobs.refresh();
   }
@@ -55,7 +55,7 @@ async function live() {
       });
       setState("away", "reconnecting");
     } catch (error) {
-      setState("away", error.status === 403 ? "this token may not see the readings (health:read)" : "the server is away");
+      setState("away", error.status === 403 ? "this token does not allow health:read; reload to give another" : "the server is away");
     }
     await new Promise((resolve) => setTimeout(resolve, pause * (0.5 + Math.random())));
     pause = Math.min(pause * 2, LONGEST_PAUSE);
@@ -98,6 +98,8 @@ byId("token").addEventListener("cancel", (event) => event.preventDefault());
 for (const button of document.querySelectorAll("dialog .close")) {
   button.addEventListener("click", () => button.closest("dialog").close());
 }
+// Nobody sees the list of a page in the background, so it is not read until somebody does.
+document.addEventListener("visibilitychange", () => overview.latest() && show());
 onTokenNeeded(askForToken);
 theme();
 job.start(jobs.refresh);

@@ -38,16 +38,44 @@ export function draw() {
   drawCharts();
   routes(now);
   workers(now);
+  store(now);
 }
 
 const before = (count) => readings[Math.max(0, readings.length - 1 - count)];
+
+const tile = (name, value, bad = false) =>
+  el("div", { class: bad ? "bad" : false }, el("dt", {}, name), el("dd", {}, value));
+
+/** The database, and the broker where there is one. */
+function store(now) {
+  const made = [];
+  const { database, broker } = now;
+  if (broker) {
+    made.push(
+      tile(`Broker ${broker.version ?? ""}`, broker.connected ? "connected" : "away", !broker.connected),
+      tile("Reconnects", short(broker.reconnects)),
+      tile("Failed publishes", short(broker.publish_failures), broker.publish_failures > 0),
+    );
+  }
+  if (database) {
+    const past = readings.length > 1 ? before(SMOOTHED) : undefined;
+    const used = database.connections - database.connections_idle;
+    made.push(
+      tile("Database", database.backend),
+      tile("Size", bytes(database.size_bytes)),
+      tile("Connections used", `${used} of ${database.connections}`),
+      tile("Requests/s", short(rate(past, now, (r) => r.database?.queries_total))),
+    );
+  } else {
+    made.push(tile("Database", "no answer", true));
+  }
+  byId("store").replaceChildren(...made);
+}
 
 function tiles(now) {
   const past = readings.length > 1 ? before(SMOOTHED) : undefined;
   const happened = requests(past, now);
   const all = together(happened);
-  const tile = (name, value, bad = false) =>
-    el("div", { class: bad ? "bad" : false }, el("dt", {}, name), el("dd", {}, value));
   const made = [];
   if (happened) {
     const errors = all.requests > 0 ? all.errors / all.requests : 0;

@@ -133,6 +133,12 @@ impl ProcessTelemetry {
         self.telemetry.provider()
     }
 
+    /// The latest readings of the queue; none are taken while metrics are off.
+    #[must_use]
+    pub fn readings(&self) -> Option<&Readings> {
+        self.recorded.as_ref().map(|recorded| &recorded.readings)
+    }
+
     /// Where metrics have a listener of their own, its address.
     #[must_use]
     pub fn listen_addr(&self) -> Option<std::net::SocketAddr> {

@@ -16,6 +16,7 @@ use super::page::{Live, Measurements};
 use super::problem::Problem;
 use crate::access::SigningKey;
 use crate::config::ApiConfig;
+use crate::metrics::Readings;
 use crate::operations::{Refused, Registry};
 use crate::queue::{Operation, QueueStats, SharedQueue};
 
@@ -51,6 +52,8 @@ pub struct ApiState {
     pub(super) live: Live,
     /// What the page knows from metrics; `None` while they are off.
     pub(super) measurements: Option<Measurements>,
+    /// What the page knows of the queue: the readings the gauges show, where there are gauges.
+    pub(super) readings: Readings,
     /// When the process started serving.
     pub started: Instant,
 }
@@ -79,19 +82,22 @@ impl ApiState {
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             live: Live::default(),
             measurements: None,
+            readings: Readings::default(),
             started: Instant::now(),
         }
     }
 
-    /// The page shows this provider's metrics, too. `runs_jobs`: whether this process runs workers of
-    /// its own.
+    /// The page shows this provider's metrics, too, and the same readings of the queue. `runs_jobs`:
+    /// whether this process runs workers of its own.
     #[must_use]
     pub fn with_metrics(
         mut self,
         provider: MeterProvider,
         namespace: &str,
         runs_jobs: bool,
+        readings: Readings,
     ) -> Self {
+        self.readings = readings;
         self.measurements = Some(Measurements::new(provider, namespace, runs_jobs));
         self
     }

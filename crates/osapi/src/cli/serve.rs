@@ -214,13 +214,14 @@ impl Running {
             telemetry.jobs().clone(),
             lifecycle.clone(),
         );
-        let state = match telemetry.provider() {
-            Some(provider) => state.with_metrics(
+        let state = match (telemetry.provider(), telemetry.readings()) {
+            (Some(provider), Some(readings)) => state.with_metrics(
                 provider.clone(),
                 &config.telemetry.metrics.namespace,
                 process == Process::Up,
+                readings.clone(),
             ),
-            None => state,
+            _ => state,
         };
         let router = match process {
             Process::Up | Process::Api => {

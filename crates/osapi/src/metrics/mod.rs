@@ -3,7 +3,10 @@
 
 pub mod catalogue;
 mod instruments;
+mod readings;
 mod state;
 
 pub use instruments::Instruments;
-pub use state::{Readings, Sources, StateMetrics, keep_current};
+pub(crate) use readings::Current;
+pub use readings::{Readings, keep_current};
+pub use state::{Sources, StateMetrics};

@@ -1,129 +1,15 @@
 //! How the queue, the fleet and the process are, told when a scrape asks.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
 use jiff::Timestamp;
 use meterline_jobs::{FleetReading, QueueReading, observe_fleet, observe_queue};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::AsyncInstrument;
-use parking_lot::Mutex;
-use tokio::time::MissedTickBehavior;
-use tokio_util::sync::CancellationToken;
 
-use super::Instruments;
 use super::catalogue::{self, Metric, Process};
+use super::readings::Reading;
+use super::{Instruments, Readings};
 use crate::api::Lifecycle;
-use crate::queue::{BrokerStatus, DatabaseStats, QueueStats, SharedQueue, WorkerInfo, WorkerState};
-
-/// How often the queue is asked.
-const PERIOD: Duration = Duration::from_secs(1);
-
-/// How old a reading may be and still be shown. An older one is left out: a gauge that is absent
-/// tells more than one that is frozen.
-const FRESH: Duration = Duration::from_secs(2);
-
-/// The latest readings of the queue, kept by [`keep_current`].
-#[derive(Clone, Debug, Default)]
-pub struct Readings(Arc<Mutex<Latest>>);
-
-#[derive(Debug, Default)]
-struct Latest {
-    queue: Option<(Instant, Reading)>,
-    broker: Option<BrokerStatus>,
-    works: Option<(Instant, bool)>,
-}
-
-#[derive(Clone, Debug)]
-struct Reading {
-    stats: QueueStats,
-    workers: Vec<WorkerInfo>,
-    database: DatabaseStats,
-}
-
-impl Readings {
-    /// The database's numbers, if they are fresh.
-    #[must_use]
-    pub fn database(&self) -> Option<DatabaseStats> {
-        self.fresh().map(|reading| reading.database)
-    }
-
-    /// How the connection to the broker is, where there is one.
-    #[must_use]
-    pub fn broker(&self) -> Option<BrokerStatus> {
-        self.0.lock().broker.clone()
-    }
-
-    fn fresh(&self) -> Option<Reading> {
-        let latest = self.0.lock();
-        let (when, reading) = latest.queue.as_ref()?;
-        (when.elapsed() <= FRESH).then(|| reading.clone())
-    }
-
-    /// Whether the queue worked when last asked; not if that was too long ago.
-    fn queue_works(&self) -> bool {
-        self.0
-            .lock()
-            .works
-            .is_some_and(|(when, works)| works && when.elapsed() <= FRESH)
-    }
-
-    async fn refresh(&self, queue: &SharedQueue, process: Process) {
-        // As of before the answers came: what is shown is never older than it claims.
-        let when = Instant::now();
-        self.0.lock().broker = queue.broker();
-        // A worker shows neither the queue nor the fleet.
-        let shown = process != Process::Worker;
-        let stats = async {
-            match shown {
-                true => queue.stats().await,
-                false => Ok(QueueStats::default()),
-            }
-        };
-        let workers = async {
-            match shown {
-                true => queue.workers().await,
-                false => Ok(Vec::new()),
-            }
-        };
-        let answers = async { tokio::join!(stats, workers, queue.database(), queue.check()) };
-        let answered = tokio::time::timeout(FRESH, answers).await;
-        let mut latest = self.0.lock();
-        let Ok((stats, workers, database, check)) = answered else {
-            latest.works = Some((when, false));
-            return;
-        };
-        latest.works = Some((when, check.is_ok()));
-        if let (Ok(stats), Ok(workers), Ok(database)) = (stats, workers, database) {
-            latest.queue = Some((
-                when,
-                Reading {
-                    stats,
-                    workers,
-                    database,
-                },
-            ));
-        }
-    }
-}
-
-/// Asks the queue once a second until `stop`.
-pub async fn keep_current(
-    readings: Readings,
-    queue: SharedQueue,
-    process: Process,
-    stop: CancellationToken,
-) {
-    let mut ticks = tokio::time::interval(PERIOD);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            _ = ticks.tick() => readings.refresh(&queue, process).await,
-        }
-    }
-}
+use crate::queue::{DatabaseStats, QueueStats, WorkerInfo, WorkerState};
 
 /// Registers the gauges that are read from the latest readings.
 #[derive(Debug)]

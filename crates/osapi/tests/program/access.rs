@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 
 use crate::support::{Server, client, job, osapi, output, problem, start, stderr, stdout, up};
 
-const SECRET: &str = "wJ3nq0Vx8RzF5tK1yB7mC2dL9gH4sP6a";
+pub(crate) const SECRET: &str = "wJ3nq0Vx8RzF5tK1yB7mC2dL9gH4sP6a";
 const OTHER: &str = "Zk8Yt2Qw5Er7Ui1Op3As6Df9Gh0Jk4Lm";
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// A server with everything, whose key is `SECRET`.
-fn locked(dir: &Path) -> Server {
+pub(crate) fn locked(dir: &Path) -> Server {
     let key = dir.join("key");
     std::fs::write(&key, format!("{SECRET}\n")).unwrap();
     let file = format!("api.signing_key_file={}", key.display());
@@ -34,7 +34,7 @@ fn locked(dir: &Path) -> Server {
     start(&args, &data)
 }
 
-fn token(secret: &str, permissions: &[Permission]) -> String {
+pub(crate) fn token(secret: &str, permissions: &[Permission]) -> String {
     let key = SigningKey::new(secret.as_bytes()).unwrap();
     key.sign(&Claims::new("test", permissions, HOUR)).unwrap()
 }

@@ -1,17 +1,13 @@
 //! How everything is at one moment.
 
-use std::time::Duration;
-
 use axum::body::Bytes;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::super::state::ApiState;
 use super::measured::Measured;
-use crate::queue::{DatabaseStats, JobState, QueueStats, WorkerInfo};
-
-/// How long the queue may take to answer.
-const TIMEOUT: Duration = Duration::from_secs(2);
+use crate::metrics::Current;
+use crate::queue::{BrokerStatus, DatabaseStats, JobState, QueueStats, WorkerInfo};
 
 /// What the page shows. What the queue did not tell is left out.
 #[derive(Serialize)]
@@ -31,6 +27,9 @@ pub(super) struct Reading {
     workers: Option<Vec<WorkerInfo>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     database: Option<DatabaseStats>,
+    /// Left out where the queue has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broker: Option<BrokerStatus>,
     /// What only metrics know; left out while they are off.
     #[serde(skip_serializing_if = "Option::is_none")]
     measured: Option<Measured>,
@@ -51,28 +50,11 @@ struct Jobs {
 
 impl Reading {
     pub(super) async fn take(state: &ApiState) -> Self {
-        let queue = &state.queue;
-        let asked = async {
-            tokio::join!(
-                queue.check(),
-                queue.stats(),
-                queue.workers(),
-                queue.database()
-            )
-        };
-        let asked = tokio::time::timeout(TIMEOUT, asked).await;
-        let (trouble, stats, workers, database) = match asked {
-            Ok((check, stats, workers, database)) => {
-                let trouble = check.err().map(|error| error.to_string());
-                (trouble, stats.ok(), workers.ok(), database.ok())
-            }
-            Err(_) => (
-                Some("the queue does not answer".to_owned()),
-                None,
-                None,
-                None,
-            ),
-        };
+        let Current {
+            trouble,
+            reading,
+            broker,
+        } = state.readings.current(&state.queue).await;
         let trouble = if state.lifecycle.is_stopping() {
             Some("the server is shutting down".to_owned())
         } else {
@@ -83,6 +65,14 @@ impl Reading {
             Some(from) => tokio::task::spawn_blocking(move || from.read()).await.ok(),
             None => None,
         };
+        let (stats, workers, database) = match reading {
+            Some(reading) => (
+                Some(reading.stats),
+                Some(reading.workers),
+                Some(reading.database),
+            ),
+            None => (None, None, None),
+        };
         Self {
             time: Timestamp::now().as_millisecond(),
             version: env!("CARGO_PKG_VERSION"),
@@ -92,6 +82,7 @@ impl Reading {
             jobs: stats.map(|stats| Jobs::new(&stats, measured.as_ref())),
             workers,
             database,
+            broker,
             measured,
         }
     }

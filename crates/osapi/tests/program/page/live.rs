@@ -116,6 +116,34 @@ async fn a_newcomer_is_shown_what_came_before() {
 }
 
 #[tokio::test]
+async fn all_who_watch_share_one_reading() {
+    const VIEWERS: usize = 50;
+    let dir = tempfile::tempdir().unwrap();
+    // With metrics off nobody else asks the queue how it is.
+    let server = api(dir.path(), &[]);
+    let mut viewers = Vec::new();
+    for _ in 0..VIEWERS {
+        viewers.push(Readings::follow(&server).await);
+    }
+    let mut seen = Vec::new();
+    for viewer in &mut viewers {
+        let mut readings = Vec::new();
+        while readings.len() < 4 {
+            readings.push(viewer.next().await.unwrap());
+        }
+        seen.push(readings);
+    }
+    let first = &seen[0];
+    assert!(seen.iter().all(|readings| readings == first));
+    let number = |reading: &Value, key: &str| reading.pointer(key).unwrap().as_f64().unwrap();
+    let between = |key: &str| number(&first[3], key) - number(&first[0], key);
+    // A reading asks a handful of questions, and housekeeping one a second.
+    let (asked, elapsed) = (between("/database/queries_total"), between("/time") / 1e3);
+    assert!(asked > 0.0, "{first:?}");
+    assert!(asked < 10.0 * (elapsed + 1.0), "{asked} in {elapsed} s");
+}
+
+#[tokio::test]
 async fn too_many_streams_are_refused_and_room_comes_back() {
     let server = up(&[]);
     let mut streams = Vec::new();

@@ -1,5 +1,7 @@
 //! The page in a real browser.
 
+mod locked;
+
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
