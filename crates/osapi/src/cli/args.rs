@@ -14,9 +14,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-pub(super) use self::bench::{BenchArgs, BenchCommand, BenchJobsArgs};
+pub(super) use self::bench::{BenchArgs, BenchCommand, BenchHttpArgs, BenchJobsArgs};
 pub(super) use self::config::{
-    ConfigArgs, ConfigCommand, ConfigCommandArgs, DashboardsArgs, Process,
+    ConfigArgs, ConfigCommand, ConfigCommandArgs, DashboardsArgs, Process, RulesArgs,
 };
 pub(super) use self::job::{JobArgs, JobCommand, SubmitArgs};
 pub(super) use self::page::{CheckArgs, MetricsArgs, PageArgs};
@@ -69,7 +69,7 @@ pub(super) enum Command {
     Workers(WorkersArgs),
     /// Put load on a running server, and tell how it fares.
     #[command(
-        after_help = "Examples:\n  osapi bench jobs\n  osapi bench jobs --jobs 10000 --callers 64 --json"
+        after_help = "Examples:\n  osapi bench jobs\n  osapi bench jobs --jobs 10000 --callers 64 --json\n  osapi bench http --path /job/status"
     )]
     Bench(BenchArgs),
     /// Show or check the effective configuration.
@@ -96,12 +96,12 @@ pub(super) enum Command {
     Token(TokenArgs),
     /// Print recording rules and alerts for Prometheus, for the configured namespace.
     #[command(
-        after_help = "Examples:\n  osapi rules > /etc/prometheus/rules/osapi.yml\n  osapi rules --set telemetry.metrics.namespace=acme"
+        after_help = "Examples:\n  osapi rules > /etc/prometheus/rules/osapi.yml\n  osapi rules --out /etc/prometheus/rules\n  osapi rules --set telemetry.metrics.namespace=acme"
     )]
-    Rules(ConfigArgs),
+    Rules(RulesArgs),
     /// Print Grafana dashboards, for the configured namespace.
     #[command(
-        after_help = "Examples:\n  osapi dashboards jobs > jobs.json\n  osapi dashboards --dir /var/lib/grafana/dashboards"
+        after_help = "Examples:\n  osapi dashboards jobs > jobs.json\n  osapi dashboards --out /var/lib/grafana/dashboards"
     )]
     Dashboards(DashboardsArgs),
     /// Print a completion script.

@@ -69,6 +69,11 @@ impl Client {
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
         }
+        self.to(method, url)
+    }
+
+    /// A request to a URL of the server.
+    pub(super) fn to(&self, method: Method, url: Url) -> RequestBuilder {
         tracing::debug!(%method, %url, "request");
         let request = self.http.request(method, url);
         match &self.token {
@@ -96,15 +101,25 @@ impl Client {
 
     /// Sends a request; anything but success is a failure with what the server says about it.
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
-        let response = request.send().await.map_err(|error| unreachable(&error))?;
-        let status = response.status();
-        tracing::debug!(%status, "answer");
-        if status.is_success() {
-            return Ok(response);
-        }
-        let said = response.bytes().await.unwrap_or_default();
-        Err(refused(status, &said))
+        accepted(self.reach(request).await?).await
     }
+
+    /// Sends a request; whatever the server answers is an answer.
+    pub(super) async fn reach(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        let response = request.send().await.map_err(|error| unreachable(&error))?;
+        tracing::debug!(status = %response.status(), "answer");
+        Ok(response)
+    }
+}
+
+/// A success, or else a failure with what the server says about it.
+pub(super) async fn accepted(response: Response) -> Result<Response, Failure> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let said = response.bytes().await.unwrap_or_default();
+    Err(refused(status, &said))
 }
 
 fn unreachable(error: &reqwest::Error) -> Failure {

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use serde_json::json;
+
 use super::args::{ConfigArgs, ConfigCommand, ConfigCommandArgs, Process};
 use super::{Failure, print_json, serve};
 use crate::config::Loaded;
@@ -20,8 +22,16 @@ pub(super) fn run(args: &ConfigCommandArgs, verbose: u8) -> Result<(), Failure> 
                 Ok(io::stdout().write_all(loaded.to_text().as_bytes())?)
             }
         }
-        ConfigCommand::Check { config, process } => {
-            load(config, *process, verbose)?.check_files()?;
+        ConfigCommand::Check {
+            config,
+            process,
+            json,
+        } => {
+            let loaded = load(config, *process, verbose)?;
+            loaded.check_files()?;
+            if *json {
+                return print_json(&json!({ "fine": true, "warnings": loaded.warnings }));
+            }
             Ok(writeln!(io::stdout(), "the configuration is fine")?)
         }
     }

@@ -6,7 +6,6 @@ mod summary;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use comfy_table::{Table, presets};
 use meterline_exposition::parse::{Page, Syntax};
 use reqwest::Url;
 use tokio::time::MissedTickBehavior;
@@ -14,6 +13,7 @@ use tokio::time::MissedTickBehavior;
 use super::args::MetricsArgs;
 use super::client::Client;
 use super::page::{self, Fetched, visible};
+use super::table::{self, Screen, cut};
 use super::{Failure, print_json};
 use summary::{Row, Totals};
 
@@ -157,71 +157,42 @@ fn print(lines: Vec<String>, json: bool) -> Result<(), Failure> {
     Ok(out.flush()?)
 }
 
-/// How much there is room for; `None` where nobody looks.
-#[derive(Clone, Copy)]
-struct Screen {
-    width: Option<usize>,
-    height: Option<usize>,
-}
-
-impl Screen {
-    fn now() -> Self {
-        let size = terminal_size::terminal_size_of(io::stdout());
-        Self {
-            width: size.map(|(width, _)| usize::from(width.0)),
-            height: size.map(|(_, height)| usize::from(height.0)),
-        }
-    }
-}
-
 /// The least that is worth showing of a help text.
 const LEAST_HELP: usize = 16;
 
 /// The table, no line of it wider than the screen.
 fn lines(rows: &[Row], rates: bool, screen: Screen) -> Vec<String> {
-    let table = |help: Option<usize>| {
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING);
+    let table = |help: Option<usize>, screen: Screen| {
         let mut headings = vec!["NAME", "TYPE", "SERIES"];
         headings.extend(rates.then_some("RATE"));
         headings.push("VALUE");
         headings.extend(help.map(|_| "HELP"));
-        table.set_header(headings);
-        for row in rows {
-            let series = row.series.to_string();
-            let mut cells = vec![visible(&row.name), row.kind.to_string(), series];
-            cells.extend(rates.then(|| row.rate.clone()));
-            cells.push(row.value.clone());
-            cells.extend(help.map(|room| cut(&visible(&row.help), room)));
-            table.add_row(cells);
-        }
-        let lines = table.lines().map(|line| line.trim().to_owned());
-        lines.collect::<Vec<_>>()
+        let rows = rows.iter().map(|row| {
+            let mut cells: Vec<table::Cell> = vec![
+                row.name.as_str().into(),
+                row.kind.to_string().into(),
+                row.series.to_string().into(),
+            ];
+            cells.extend(rates.then(|| row.rate.as_str().into()));
+            cells.push(row.value.as_str().into());
+            cells.extend(help.map(|room| cut(&visible(&row.help), room).into()));
+            cells
+        });
+        table::lines(&headings, rows.collect(), screen)
     };
     let Some(width) = screen.width else {
-        return table(Some(usize::MAX));
+        return table(Some(usize::MAX), screen);
     };
-    let bare = table(None);
-    let taken = bare.iter().map(|line| line.chars().count()).max();
+    let bare = table(
+        None,
+        Screen {
+            width: None,
+            ..screen
+        },
+    );
     // Two blanks before the column.
-    let room = width.saturating_sub(taken.unwrap_or_default() + 3);
-    let lines = if room >= LEAST_HELP {
-        table(Some(room))
-    } else {
-        bare
-    };
-    lines.iter().map(|line| cut(line, width)).collect()
-}
-
-fn cut(text: &str, room: usize) -> String {
-    match text.char_indices().nth(room) {
-        None => text.to_owned(),
-        Some(_) => text
-            .chars()
-            .take(room.saturating_sub(1))
-            .chain(['…'])
-            .collect(),
-    }
+    let room = width.saturating_sub(table::width(&bare) + 2);
+    table((room >= LEAST_HELP).then_some(room), screen)
 }
 
 #[cfg(test)]
@@ -240,7 +211,10 @@ mod tests {
                 height: None,
             };
             for line in lines(&rows, true, screen) {
-                assert!(line.chars().count() <= width, "{width}: {line}");
+                assert!(
+                    console::measure_text_width(&line) <= width,
+                    "{width}: {line}"
+                );
             }
         }
         let all = lines(

@@ -17,6 +17,7 @@ mod monitoring;
 mod names;
 mod page;
 mod process;
+mod progress;
 mod serve;
 mod signals;
 mod table;
@@ -130,7 +131,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Metrics(args) => client::run(verbose, None, |client| metrics::run(client, args)),
         Command::Check(args) => client::run(verbose, None, |client| check::run(client, args)),
         Command::Token(args) => token::run(&args, verbose),
-        Command::Rules(config) => monitoring::rules(&config, verbose),
+        Command::Rules(args) => monitoring::rules(&args, verbose),
         Command::Dashboards(args) => monitoring::dashboards(&args, verbose),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::args::{WorkersArgs, WorkersCommand};
 use super::client::Client;
-use super::{Failure, print_json, table};
+use super::table::{self, ago};
+use super::{Failure, print_json};
 use crate::queue::WorkerInfo;
 
 #[derive(Serialize, Deserialize)]
@@ -45,26 +46,24 @@ fn show(fleet: &Fleet, json: bool) -> Result<(), Failure> {
         .iter()
         .map(|worker| {
             vec![
-                worker.worker.clone(),
-                worker.hostname.clone(),
-                worker.state.as_str().to_owned(),
-                format!("{}/{}", worker.active, worker.slots),
-                worker.processed.to_string(),
-                worker.started_at.to_string(),
-                worker.last_heartbeat.to_string(),
+                worker.worker.as_str().into(),
+                worker.state.into(),
+                format!("{}/{}", worker.active, worker.slots).into(),
+                worker.processed.to_string().into(),
+                ago(worker.last_heartbeat).into(),
+                ago(worker.started_at).into(),
+                worker.hostname.as_str().into(),
             ]
         })
         .collect();
-    table::print(
-        &[
-            "WORKER",
-            "HOST",
-            "STATE",
-            "SLOTS",
-            "PROCESSED",
-            "STARTED",
-            "HEARTBEAT",
-        ],
-        rows,
-    )
+    let headings = [
+        "WORKER",
+        "STATE",
+        "SLOTS",
+        "PROCESSED",
+        "HEARTBEAT",
+        "UP",
+        "HOST",
+    ];
+    table::print(&headings, rows)
 }

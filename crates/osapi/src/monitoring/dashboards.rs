@@ -32,6 +32,9 @@ struct Panel {
     queries: &'static [(&'static str, &'static str)],
 }
 
+/// The names of all dashboards.
+pub const DASHBOARDS: [&str; 4] = ["http", "jobs", "nats", "runtime"];
+
 const COLUMNS: usize = 2;
 const WIDTH: usize = 24 / COLUMNS;
 const HEIGHT: usize = 8;

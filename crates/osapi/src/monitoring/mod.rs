@@ -10,7 +10,7 @@ mod rules;
 mod runbook;
 
 pub use self::alerts::{ALERTS, Alert, Severity};
-pub use self::dashboards::{Dashboard, dashboards};
+pub use self::dashboards::{DASHBOARDS, Dashboard, dashboards};
 pub use self::names::{Metrics, Unsupported};
 pub use self::recorded::{RECORDED, Recorded};
 pub use self::rules::rules;

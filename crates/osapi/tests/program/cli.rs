@@ -1,5 +1,7 @@
 //! The client commands and the shape of the command line.
 
+mod terminal;
+
 use serde_json::{Value, json};
 
 use crate::support::{Server, output, stderr, stdout, up};
@@ -166,4 +168,47 @@ fn help_has_examples_and_completions_print() {
     }
     assert!(stdout(&output(&["--version"])).starts_with("osapi "));
     assert!(stdout(&output(&["completions", "bash"])).contains("complete -F _osapi"));
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = stdout(&output(&["completions", shell])).replace('\\', "");
+        // The last two complete no values.
+        let values = match shell {
+            "elvish" | "powershell" => &[][..],
+            _ => &["metrics:read", "retrying"],
+        };
+        for word in ["undrain", "idempotency-key"].iter().chain(values) {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+}
+
+#[test]
+fn a_job_that_may_not_be_followed_is_named() {
+    const SECRET: &str = "wJ3nq0Vx8RzF5tK1yB7mC2dL9gH4sP6a";
+    let key = format!("api.signing_key={SECRET}");
+    let server = up(&["--set", &key]);
+    let token = output(&[
+        "token",
+        "create",
+        "--permission",
+        "job:write",
+        "--set",
+        &key,
+    ]);
+    let submit = [
+        "job",
+        "submit",
+        "node.uptime.get",
+        "--wait",
+        "--token",
+        stdout(&token).trim(),
+    ]
+    .map(ToOwned::to_owned);
+    let out = client(&server, &submit.each_ref().map(String::as_str));
+    assert_eq!(out.status.code(), Some(1));
+    let said = stderr(&out);
+    assert!(
+        said.contains(" was accepted, but cannot be followed: 403 Forbidden: "),
+        "{said}"
+    );
+    assert!(said.contains("job:read"), "{said}");
 }

@@ -22,10 +22,10 @@ fn rules_and_dashboards_are_printed_for_the_configured_namespace() {
 }
 
 #[test]
-fn dashboards_are_written_to_a_directory() {
+fn dashboards_and_rules_are_written_to_a_directory() {
     let dir = tempfile::tempdir().unwrap();
     let into = dir.path().join("boards");
-    let written = output(&["dashboards", "--dir", into.to_str().unwrap()]);
+    let written = output(&["dashboards", "--out", into.to_str().unwrap()]);
     assert!(written.status.success(), "{}", stderr(&written));
     for path in stdout(&written).lines() {
         let text = std::fs::read_to_string(path).unwrap();
@@ -33,12 +33,16 @@ fn dashboards_are_written_to_a_directory() {
         assert!(!board["panels"].as_array().unwrap().is_empty(), "{path}");
     }
     assert_eq!(std::fs::read_dir(&into).unwrap().count(), 4);
+
+    let written = output(&["rules", "--out", into.to_str().unwrap()]);
+    let file = std::fs::read_to_string(stdout(&written).trim()).unwrap();
+    assert_eq!(file, stdout(&output(&["rules"])));
 }
 
 #[test]
 fn what_cannot_be_printed_is_said() {
     let unknown = output(&["dashboards", "nope"]);
-    assert_eq!(unknown.status.code(), Some(1));
+    assert_eq!(unknown.status.code(), Some(2));
     assert!(
         stderr(&unknown).contains("http, jobs, nats, runtime"),
         "{}",

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::config::Sources;
 use crate::metrics::catalogue;
+use crate::monitoring;
 
 /// Where the configuration comes from.
 #[derive(Clone, Debug, Default, Args)]
@@ -68,6 +69,9 @@ pub(in crate::cli) enum ConfigCommand {
         /// As the command of this name would see it.
         #[arg(long = "as", value_name = "COMMAND", value_enum, default_value_t = Process::Api)]
         process: Process,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -91,13 +95,22 @@ impl Process {
 }
 
 #[derive(Debug, Args)]
+pub(in crate::cli) struct RulesArgs {
+    /// Write them to rules.yml in this directory instead.
+    #[arg(long, value_name = "DIR")]
+    pub(in crate::cli) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(in crate::cli) config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
 pub(in crate::cli) struct DashboardsArgs {
-    /// Only this one: http, jobs, nats or runtime. Without a name all of them, as a JSON array.
-    #[arg(value_name = "NAME", conflicts_with = "dir")]
+    /// Only this one. Without a name all of them, as a JSON array.
+    #[arg(value_name = "NAME", conflicts_with = "out", value_parser = monitoring::DASHBOARDS)]
     pub(in crate::cli) name: Option<String>,
     /// Write each to a file of this directory instead, as NAME.json.
     #[arg(long, value_name = "DIR")]
-    pub(in crate::cli) dir: Option<PathBuf>,
+    pub(in crate::cli) out: Option<PathBuf>,
     #[command(flatten)]
     pub(in crate::cli) config: ConfigArgs,
 }

@@ -1,5 +1,6 @@
 //! `osapi job`.
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use uuid::Uuid;
 
@@ -27,7 +28,7 @@ pub(in crate::cli) enum JobCommand {
     )]
     List {
         /// Only jobs in this state.
-        #[arg(long)]
+        #[arg(long, value_parser = state())]
         status: Option<JobState>,
         /// At most so many.
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
@@ -71,6 +72,12 @@ pub(in crate::cli) enum JobCommand {
     /// Show what the queue holds.
     #[command(after_help = "Examples:\n  osapi job status\n  osapi job status --json")]
     Status,
+}
+
+/// States by their names, which help and completions then know.
+fn state() -> impl TypedValueParser<Value = JobState> {
+    let names = PossibleValuesParser::new(JobState::ALL.map(JobState::as_str));
+    names.try_map(|name| name.parse::<JobState>())
 }
 
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use meterline::config::values::parse_duration;
 
@@ -30,9 +31,8 @@ pub(in crate::cli) enum TokenCommand {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct CreateArgs {
-    /// What its bearer may do; may be given several times: job:read, job:write, health:read,
-    /// worker:write, metrics:read.
-    #[arg(long, required = true, value_name = "PERMISSION")]
+    /// What its bearer may do; may be given several times.
+    #[arg(long, required = true, value_name = "PERMISSION", value_parser = permission())]
     pub(in crate::cli) permission: Vec<Permission>,
     /// How long it is good for, such as 12h or 30d.
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
@@ -56,6 +56,12 @@ pub(in crate::cli) struct VerifyArgs {
     pub(in crate::cli) json: bool,
     #[command(flatten)]
     pub(in crate::cli) config: ConfigArgs,
+}
+
+/// Permissions by their names, which help and completions then know.
+fn permission() -> impl TypedValueParser<Value = Permission> {
+    let names = PossibleValuesParser::new(Permission::ALL.map(Permission::as_str));
+    names.try_map(|name| name.parse::<Permission>())
 }
 
 fn duration(given: &str) -> Result<Duration, String> {
