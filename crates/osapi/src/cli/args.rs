@@ -86,7 +86,7 @@ pub(super) enum Command {
     ///
     /// Ends with 1 if the page breaks a rule of its format, or a scraper would lose samples.
     #[command(
-        after_help = "Examples:\n  osapi check metrics.prom\n  osapi check http://127.0.0.1:8080/metrics --format openmetrics\n  osapi check - --json --deny-warnings"
+        after_help = "Examples:\n  osapi check metrics.prom\n  osapi check http://127.0.0.1:8080/metrics --format openmetrics\n  osapi check https://jobs.example/metrics --ca ca.pem\n  osapi check - --json --deny-warnings"
     )]
     Check(CheckArgs),
     /// Make and check the tokens the API asks for where it has a signing key.

@@ -4,6 +4,7 @@ use std::io::{self, BufWriter, Write};
 
 use meterline_exposition::parse::{Fault, LintOptions, Page, Place, Severity, Syntax};
 use serde_json::{Value, json};
+use url::Url;
 
 use super::args::CheckArgs;
 use super::client::Client;
@@ -15,17 +16,10 @@ const SHOWN: usize = 1_000;
 
 pub(super) async fn run(client: Client, args: CheckArgs) -> Result<(), Failure> {
     let given = &*args.page;
-    let fetched = if given.starts_with("http://") {
-        let url = reqwest::Url::parse(given)
+    let fetched = if page::is_url(given) {
+        let url = Url::parse(given)
             .map_err(|error| Failure::Other(format!("{}: {error}", visible(given))))?;
         page::fetch(&client, &url, Syntax::OpenMetrics, &args.read).await?
-    } else if given.starts_with("https://") {
-        let hint =
-            "fetch it with a client that speaks TLS, and pipe it in: curl -sS URL | osapi check -";
-        return Err(Failure::Other(format!(
-            "{}: https is not spoken here; {hint}",
-            visible(given)
-        )));
     } else {
         page::read(given, &args.read)?
     };

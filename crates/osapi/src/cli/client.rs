@@ -1,25 +1,38 @@
 //! A client of the API.
 
-use std::future::Future;
-use std::time::Duration;
+mod fault;
+mod http;
+mod trust;
 
-use http::{Method, StatusCode};
-use reqwest::{RequestBuilder, Response, Url};
+use std::future::Future;
+use std::path::PathBuf;
+
+use ::http::{Method, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use url::Url;
 
+pub(super) use self::fault::Fault;
+use self::http::{ANSWER_TIMEOUT, Http};
+pub(super) use self::http::{Request, Response};
 use super::{Failure, logging};
 use crate::config::{LogConfig, LogLevel};
 
-/// How long a connection may take to come about.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an answer may take; the server's own limit comes first.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(35);
+/// How servers are spoken to.
+#[derive(Debug, Default)]
+pub(super) struct Access {
+    /// Sent with every request to the API.
+    pub(super) token: Option<String>,
+    /// Authorities to trust in place of the system's.
+    pub(super) ca: Option<PathBuf>,
+    /// Whether to be ready for TLS.
+    pub(super) https: bool,
+}
 
 /// Speaks to a server.
 #[derive(Clone)]
 pub(super) struct Client {
-    http: reqwest::Client,
+    http: Http,
     token: Option<String>,
 }
 
@@ -32,7 +45,7 @@ struct Problem {
 /// Runs a client command to its end.
 pub(super) fn run<F>(
     verbose: u8,
-    token: Option<String>,
+    access: Access,
     command: impl FnOnce(Client) -> F,
 ) -> Result<(), Failure>
 where
@@ -53,18 +66,14 @@ where
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let http = reqwest::Client::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .user_agent(concat!("osapi/", env!("CARGO_PKG_VERSION")))
-        .no_proxy()
-        .build()
-        .map_err(|error| Failure::Other(error.to_string()))?;
+    let http = Http::new(trust::config(access.ca.as_deref(), access.https)?);
+    let token = access.token;
     runtime.block_on(command(Client { http, token }))
 }
 
 impl Client {
     /// A request to a path of the server, each part escaped as needed.
-    pub(super) fn request(&self, method: Method, server: &Url, path: &[&str]) -> RequestBuilder {
+    pub(super) fn request(&self, method: Method, server: &Url, path: &[&str]) -> Request {
         let mut url = server.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
@@ -73,7 +82,7 @@ impl Client {
     }
 
     /// A request to a URL of the server.
-    pub(super) fn to(&self, method: Method, url: Url) -> RequestBuilder {
+    pub(super) fn to(&self, method: Method, url: Url) -> Request {
         tracing::debug!(%method, %url, "request");
         let request = self.http.request(method, url);
         match &self.token {
@@ -83,16 +92,13 @@ impl Client {
     }
 
     /// A request to any URL.
-    pub(super) fn get(&self, url: &Url) -> RequestBuilder {
+    pub(super) fn get(&self, url: &Url) -> Request {
         tracing::debug!(%url, "request");
-        self.http.get(url.clone())
+        self.http.request(Method::GET, url.clone())
     }
 
     /// Sends a request and reads its answer.
-    pub(super) async fn json<T: DeserializeOwned>(
-        &self,
-        request: RequestBuilder,
-    ) -> Result<T, Failure> {
+    pub(super) async fn json<T: DeserializeOwned>(&self, request: Request) -> Result<T, Failure> {
         let response = self.send(request.timeout(ANSWER_TIMEOUT)).await?;
         response.json().await.map_err(|error| {
             Failure::Other(format!("the server's answer is not as expected: {error}"))
@@ -100,13 +106,17 @@ impl Client {
     }
 
     /// Sends a request; anything but success is a failure with what the server says about it.
-    pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
+    pub(super) async fn send(&self, request: Request) -> Result<Response, Failure> {
         accepted(self.reach(request).await?).await
     }
 
     /// Sends a request; whatever the server answers is an answer.
-    pub(super) async fn reach(&self, request: RequestBuilder) -> Result<Response, Failure> {
-        let response = request.send().await.map_err(|error| unreachable(&error))?;
+    pub(super) async fn reach(&self, request: Request) -> Result<Response, Failure> {
+        let server = request.server();
+        let response = request.send().await.map_err(|fault| {
+            let hint = fault.hint("--server");
+            Failure::Other(format!("cannot reach {server}: {fault}; {hint}"))
+        })?;
         tracing::debug!(status = %response.status(), "answer");
         Ok(response)
     }
@@ -120,26 +130,6 @@ pub(super) async fn accepted(response: Response) -> Result<Response, Failure> {
     }
     let said = response.bytes().await.unwrap_or_default();
     Err(refused(status, &said))
-}
-
-fn unreachable(error: &reqwest::Error) -> Failure {
-    let server = error.url().map_or_else(String::new, |url| {
-        let port = url.port_or_known_default().unwrap_or(80);
-        format!("http://{}:{port}", url.host_str().unwrap_or_default())
-    });
-    let cause = innermost(error);
-    Failure::Other(format!(
-        "cannot reach {server}: {cause}; is the server running, and is --server right?"
-    ))
-}
-
-/// The cause behind all others, which is the one that tells.
-pub(super) fn innermost(error: &reqwest::Error) -> &dyn std::error::Error {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause
 }
 
 fn refused(status: StatusCode, said: &[u8]) -> Failure {

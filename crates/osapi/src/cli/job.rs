@@ -5,17 +5,19 @@ mod show;
 
 use std::io::{self, Write};
 
-use http::Method;
+use http::{HeaderName, Method};
 use jiff::Timestamp;
-use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use url::Url;
 
 use super::args::{JobArgs, JobCommand, SubmitArgs};
 use super::client::Client;
 use super::table::{self, ago};
 use super::{Failure, print_json};
 use crate::queue::{JobId, JobPage, JobRecord, JobState};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 #[derive(Serialize, Deserialize)]
 struct Accepted {
@@ -72,7 +74,7 @@ async fn submit(
     });
     let mut request = client.request(Method::POST, server, &["job"]).json(&body);
     if let Some(key) = args.idempotency_key {
-        request = request.header("idempotency-key", key);
+        request = request.header(IDEMPOTENCY_KEY, &key);
     }
     let accepted: Accepted = client.json(request).await?;
     if !args.wait {

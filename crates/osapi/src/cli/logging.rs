@@ -18,7 +18,7 @@ use crate::config::{LogConfig, LogFormat, LogLevel};
 use crate::traces;
 
 /// Libraries whose debug output is about themselves.
-const CHATTY: [&str; 4] = ["hyper", "hyper_util", "reqwest", "mio"];
+const CHATTY: [&str; 4] = ["hyper", "hyper_util", "rustls", "mio"];
 
 /// Warns of each client that breaks the protocol, so a client could fill the log.
 const PROVOKED: &str = "h2";

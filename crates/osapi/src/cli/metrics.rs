@@ -7,8 +7,8 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use meterline_exposition::parse::{Page, Syntax};
-use reqwest::Url;
 use tokio::time::MissedTickBehavior;
+use url::Url;
 
 use super::args::MetricsArgs;
 use super::client::Client;

@@ -118,18 +118,24 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Up(args) => serve::up(args, verbose),
         Command::Api(args) => serve::api(&args, verbose),
         Command::Worker(args) => serve::worker(&args, verbose),
-        Command::Job(args) => client::run(verbose, args.server.token.clone(), |client| {
+        Command::Job(args) => client::run(verbose, args.server.access(), |client| {
             job::run(client, args)
         }),
-        Command::Workers(args) => client::run(verbose, args.server.token.clone(), |client| {
+        Command::Workers(args) => client::run(verbose, args.server.access(), |client| {
             workers::run(client, args)
         }),
-        Command::Bench(args) => client::run(verbose, args.server.token.clone(), |client| {
+        Command::Bench(args) => client::run(verbose, args.server.access(), |client| {
             bench::run(client, args)
         }),
         Command::Config(args) => config::run(&args, verbose),
-        Command::Metrics(args) => client::run(verbose, None, |client| metrics::run(client, args)),
-        Command::Check(args) => client::run(verbose, None, |client| check::run(client, args)),
+        Command::Metrics(args) => {
+            let access = args.read.access(args.url.scheme() == "https");
+            client::run(verbose, access, |client| metrics::run(client, args))
+        }
+        Command::Check(args) => {
+            let access = args.read.access(args.page.starts_with("https://"));
+            client::run(verbose, access, |client| check::run(client, args))
+        }
         Command::Token(args) => token::run(&args, verbose),
         Command::Rules(args) => monitoring::rules(&args, verbose),
         Command::Dashboards(args) => monitoring::dashboards(&args, verbose),

@@ -3,14 +3,14 @@
 use std::io::Read;
 use std::time::Duration;
 
-use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, StatusCode};
 use meterline_exposition::parse::{Limits, Syntax};
-use reqwest::{Response, Url};
+use url::Url;
 
 use super::Failure;
 use super::args::PageArgs;
-use super::client::{Client, innermost};
+use super::client::{Client, Fault, Response};
 
 /// A page as it came.
 pub(super) struct Fetched {
@@ -49,6 +49,11 @@ fn accept(first: Option<Syntax>, only: Option<Syntax>) -> String {
     weighed.join(",")
 }
 
+/// Whether what was given to `osapi check` is to be fetched.
+pub(super) fn is_url(given: &str) -> bool {
+    given.starts_with("http://") || given.starts_with("https://")
+}
+
 /// Fetches a page. `first` is the format preferred where the user has not chosen.
 pub(super) async fn fetch(
     client: &Client,
@@ -59,7 +64,7 @@ pub(super) async fn fetch(
     let only = args.format.map(Syntax::from);
     let mut request = client
         .get(url)
-        .header(ACCEPT, accept(Some(first), only))
+        .header(ACCEPT, &accept(Some(first), only))
         // Without a bound of its own: reading stops at the size that is allowed.
         .timeout(args.timeout);
     if let Some(token) = &args.token {
@@ -68,9 +73,8 @@ pub(super) async fn fetch(
     let response = request
         .send()
         .await
-        .map_err(|error| unreachable(url, &error, args.timeout))?;
-    let refused = refused(response.status());
-    if let Some(why) = refused {
+        .map_err(|fault| unreachable(url, &fault, args.timeout))?;
+    if let Some(why) = refused(&response) {
         return Err(Failure::Other(format!("{url}: {why}")));
     }
     let syntax = syntax(response.headers(), only);
@@ -79,9 +83,17 @@ pub(super) async fn fetch(
     Ok(Fetched { bytes, syntax })
 }
 
-fn refused(status: StatusCode) -> Option<String> {
+fn refused(response: &Response) -> Option<String> {
+    let status = response.status();
     if status == StatusCode::OK {
         return None;
+    }
+    let location = response.headers().get(LOCATION);
+    if let Some(location) = location.filter(|_| status.is_redirection()) {
+        let location = visible(&String::from_utf8_lossy(location.as_bytes()));
+        return Some(format!(
+            "the server answers {status}: the page is at {location}"
+        ));
     }
     let hint = match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
@@ -133,7 +145,7 @@ async fn body(mut response: Response, url: &Url, timeout: Duration) -> Result<Ve
             Ok(None) => return Ok(bytes),
             Ok(Some(chunk)) if bytes.len() + chunk.len() <= most => bytes.extend_from_slice(&chunk),
             Ok(Some(_)) => return Err(too_large(url.as_str())),
-            Err(error) => return Err(unreachable(url, &error, timeout)),
+            Err(fault) => return Err(unreachable(url, &fault, timeout)),
         }
     }
 }
@@ -145,17 +157,15 @@ fn too_large(name: &str) -> Failure {
     ))
 }
 
-fn unreachable(url: &Url, error: &reqwest::Error, timeout: Duration) -> Failure {
-    if error.is_timeout() {
+fn unreachable(url: &Url, fault: &Fault, timeout: Duration) -> Failure {
+    if matches!(fault, Fault::TimedOut) {
         let timeout = humantime::format_duration(timeout);
         return Failure::Other(format!(
             "{url}: no complete answer within {timeout}; --timeout gives it longer"
         ));
     }
-    let cause = innermost(error);
-    Failure::Other(format!(
-        "cannot read {url}: {cause}; is the server running, and is the URL right?"
-    ))
+    let hint = fault.hint("the URL");
+    Failure::Other(format!("cannot read {url}: {fault}; {hint}"))
 }
 
 /// Reads a file or standard input (`-`).

@@ -179,6 +179,11 @@ fn answers_that_are_no_pages() {
         ),
         ("404 Not Found", "", "404 Not Found; are metrics on"),
         ("401 Unauthorized", "", "--token"),
+        (
+            "302 Found\r\nLocation: https://elsewhere/\u{202e}",
+            "",
+            "302 Found: the page is at https://elsewhere/\\u{202e}",
+        ),
         ("500 Oh\r\nContent-Type: text/plain", "a 1\n", "500"),
     ] {
         let url = format!("http://{}/metrics", answering(head, body.as_bytes()));
@@ -201,10 +206,6 @@ fn answers_that_are_no_pages() {
     );
     for (args, said) in [
         (["check", "http://127.0.0.1:1/"], "is the server running"),
-        (
-            ["check", "https://127.0.0.1:1/"],
-            "curl -sS URL | osapi check -",
-        ),
         (
             ["check", "/nowhere/page.prom"],
             "cannot read /nowhere/page.prom: ",
@@ -251,6 +252,70 @@ fn answers_that_never_end() {
             assert!(stderr(&out).contains(said), "{}", stderr(&out));
         }
     }
+}
+
+#[test]
+fn pages_over_tls() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (cert, key) = (file("cert.pem"), file("key.pem"));
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let tls = format!("api.tls=cert={cert},key={key}");
+    let server = up(&["--set", &tls]);
+    let port = server.address.port();
+    let url = format!("https://localhost:{port}/metrics");
+    for (command, said) in [("check", " 0 errors"), ("metrics", "osapi_build_info")] {
+        let out = output(&[command, &url, "--ca", &cert]);
+        assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+        assert!(stdout(&out).contains(said), "{}", stdout(&out));
+    }
+    let untrusted = "--ca FILE names the authority to trust";
+    let (bare, other) = (
+        format!("http://localhost:{port}/metrics"),
+        format!("https://127.0.0.1:{port}/metrics"),
+    );
+    for (args, said) in [
+        (&[&*url][..], untrusted),
+        (&[&*other, "--ca", &cert], untrusted),
+        (
+            &[&*url, "--ca", &key],
+            "key.pem: holds no certificate in PEM",
+        ),
+        (
+            &[&*url, "--ca", "/nowhere/ca.pem"],
+            "--ca /nowhere/ca.pem: ",
+        ),
+        (&[&*bare], "cannot read http://localhost:"),
+    ] {
+        let out = output(&[&["check"], args].concat());
+        assert_eq!(out.status.code(), Some(1), "{args:?}");
+        assert!(stderr(&out).contains(said), "{args:?}: {}", stderr(&out));
+        assert_eq!(stderr(&out).lines().count(), 1, "{args:?}");
+    }
+}
+
+#[test]
+fn credentials_travel_in_their_header() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let asked = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let reader = BufReader::new(stream.try_clone().unwrap());
+        let lines = reader.lines().map(Result::unwrap);
+        let head: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
+        stream.write_all(b"HTTP/1.1 204 No\r\n\r\n").unwrap();
+        head
+    });
+    let _ = output(&["check", &format!("http://me:pass@{address}/metrics")]);
+    let head = asked.join().unwrap();
+    assert_eq!(head[0], "GET /metrics HTTP/1.1");
+    let basic = "authorization: Basic bWU6cGFzcw==";
+    assert!(head.iter().any(|line| line == basic), "{head:?}");
+    // What no header can hold is refused before anything is sent.
+    let out = output(&["check", &format!("http://{address}"), "--token", "a\nb"]);
+    assert!(stderr(&out).contains("authorization"), "{}", stderr(&out));
 }
 
 #[tokio::test]

@@ -1,11 +1,14 @@
 //! `osapi metrics` and `osapi check`: pages of metrics.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use meterline_exposition::parse::Syntax;
+use url::Url;
 
-use super::server::server_url;
+use super::server::url;
+use crate::cli::client::Access;
 
 /// How a page is fetched and read.
 #[derive(Clone, Debug, Args)]
@@ -16,12 +19,30 @@ pub(in crate::cli) struct PageArgs {
     /// Token sent with the request.
     #[arg(long, value_name = "TOKEN")]
     pub(in crate::cli) token: Option<String>,
+    /// Authorities to trust for https, in PEM, in place of the system's.
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) ca: Option<PathBuf>,
     /// Give up a request after so long.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = positive_time)]
     pub(in crate::cli) timeout: Duration,
     /// Print JSON.
     #[arg(long)]
     pub(in crate::cli) json: bool,
+}
+
+impl PageArgs {
+    /// How a page is fetched; its token goes with the request.
+    pub(in crate::cli) fn access(&self, https: bool) -> Access {
+        Access {
+            ca: self.ca.clone(),
+            https,
+            ..Access::default()
+        }
+    }
+}
+
+fn page_url(given: &str) -> Result<Url, String> {
+    url(given, &["http", "https"])
 }
 
 fn positive_time(given: &str) -> Result<Duration, String> {
@@ -71,8 +92,8 @@ pub(in crate::cli) struct CheckArgs {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct MetricsArgs {
     /// What to scrape; of a URL without a path, /metrics.
-    #[arg(value_name = "URL", default_value = "http://127.0.0.1:8080/metrics", value_parser = server_url)]
-    pub(in crate::cli) url: reqwest::Url,
+    #[arg(value_name = "URL", default_value = "http://127.0.0.1:8080/metrics", value_parser = page_url)]
+    pub(in crate::cli) url: Url,
     /// Scrape again and again, and show rates.
     #[arg(long)]
     pub(in crate::cli) watch: bool,

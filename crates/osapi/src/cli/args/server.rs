@@ -1,6 +1,9 @@
 //! Where the API is, and what is said to it.
 
 use clap::{Args, Subcommand};
+use url::Url;
+
+use crate::cli::client::Access;
 
 /// Where the API is.
 #[derive(Clone, Debug, Args)]
@@ -13,7 +16,7 @@ pub(in crate::cli) struct ServerArgs {
         default_value = "http://127.0.0.1:8080",
         value_parser = server_url
     )]
-    pub(in crate::cli) server: reqwest::Url,
+    pub(in crate::cli) server: Url,
     /// Token for an API that asks for one; better given as OSAPI_TOKEN, which no list of processes
     /// shows.
     #[arg(
@@ -29,10 +32,25 @@ pub(in crate::cli) struct ServerArgs {
     pub(in crate::cli) json: bool,
 }
 
-pub(super) fn server_url(given: &str) -> Result<reqwest::Url, String> {
+impl ServerArgs {
+    /// How the API is spoken to.
+    pub(in crate::cli) fn access(&self) -> Access {
+        Access {
+            token: self.token.clone(),
+            ..Access::default()
+        }
+    }
+}
+
+fn server_url(given: &str) -> Result<Url, String> {
+    url(given, &["http"])
+}
+
+/// A URL of one of these schemes.
+pub(super) fn url(given: &str, schemes: &[&str]) -> Result<Url, String> {
     // HOST:PORT is a URL too, of a scheme called HOST.
-    let url = reqwest::Url::parse(given).ok();
-    let url = url.filter(|url| url.scheme() == "http" && url.has_host());
+    let url = Url::parse(given).ok();
+    let url = url.filter(|url| schemes.contains(&url.scheme()) && url.has_host());
     url.ok_or_else(|| "expected a URL such as http://127.0.0.1:8080".to_owned())
 }
 

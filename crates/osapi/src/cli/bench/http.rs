@@ -8,11 +8,11 @@ use std::time::Instant;
 use futures_util::future::join_all;
 use http::Method;
 use indicatif::ProgressBar;
-use reqwest::Url;
 use serde::Serialize;
+use url::Url;
 
 use super::super::args::BenchHttpArgs;
-use super::super::client::{self, Client};
+use super::super::client::{self, Client, Fault};
 use super::{Failure, Percentiles, millis, progress};
 
 /// What was measured.
@@ -119,7 +119,7 @@ async fn ask(
         let answer = async {
             let response = client.to(Method::GET, url.clone()).send().await?;
             let status = response.status().as_u16();
-            Ok::<_, reqwest::Error>((status, response.bytes().await?.len() as u64))
+            Ok::<_, Fault>((status, response.bytes().await?.len() as u64))
         };
         match answer.await {
             Ok((status, bytes)) => {

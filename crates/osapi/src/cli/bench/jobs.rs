@@ -8,9 +8,9 @@ use futures_util::future::try_join_all;
 use http::Method;
 use indicatif::ProgressBar;
 use jiff::Timestamp;
-use reqwest::Url;
 use serde::Serialize;
 use serde_json::{Value, json};
+use url::Url;
 
 use super::super::args::BenchJobsArgs;
 use super::super::client::Client;

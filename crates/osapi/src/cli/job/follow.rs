@@ -3,11 +3,10 @@
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
 use http::{Method, StatusCode};
 use indicatif::ProgressBar;
-use reqwest::Url;
 use serde::Deserialize;
+use url::Url;
 
 use super::super::client::{self, Client};
 use super::super::page::visible;
@@ -159,17 +158,19 @@ async fn stream(
         response.map_err(|failure| Broken::Connection(failure.message().unwrap_or_default()))?;
     // Too many streams, or a server that ends: both pass.
     let passing = response.status() == StatusCode::SERVICE_UNAVAILABLE;
-    let response = client::accepted(response).await.map_err(|failure| {
+    let mut response = client::accepted(response).await.map_err(|failure| {
         if passing {
             Broken::Connection(failure.message().unwrap_or_default())
         } else {
             Broken::Final(failure)
         }
     })?;
-    let mut chunks = response.bytes_stream();
     let mut pending: Vec<u8> = Vec::new();
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|error| Broken::Connection(error.to_string()))?;
+    loop {
+        let chunk = response.chunk().await;
+        let Some(chunk) = chunk.map_err(|fault| Broken::Connection(fault.to_string()))? else {
+            return Ok(());
+        };
         pending.extend_from_slice(&chunk);
         // Our server writes one `data:` line per event, and JSON has no raw newlines.
         while let Some(end) = pending.iter().position(|b| *b == b'\n') {
@@ -179,7 +180,6 @@ async fn stream(
             }
         }
     }
-    Ok(())
 }
 
 /// The record in an event, or what an event that tells of a failure says.
