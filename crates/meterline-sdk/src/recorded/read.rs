@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::lifetime::{Ended, Occasion};
 use super::{Entry, Recorded};
-use crate::cell::{Cell, ExponentialCell, Taken, TakenHistogram, fingerprint};
+use crate::cell::{Cell, ExponentialCell, Lines, Place, Taken, TakenHistogram, fingerprint};
 use crate::instrument::Aggregation;
 use crate::number::{Measure, NumberKind};
 use crate::series::{Series, SeriesList};
@@ -33,6 +33,8 @@ pub(crate) struct Reading {
 pub(super) struct Listing {
     /// In the order of their attributes.
     pub(super) listed: Vec<Listed>,
+    /// Where their totals are, if they are sums.
+    places: Vec<Place>,
     /// Whether all of them record in exponential buckets too, because a reader wants those.
     pub(super) second: bool,
     /// The same series for snapshots.
@@ -127,6 +129,11 @@ impl Listing {
             .sort_by(|a, b| a.entry.attributes.cmp(&b.entry.attributes));
         let series = self.listed.iter().map(|listed| Arc::clone(&listed.series));
         self.series = series.collect();
+        let place = |listed: &Listed| match &listed.entry.cell {
+            Cell::Sum(sum) => Some(sum.place()),
+            _ => None,
+        };
+        self.places = self.listed.iter().filter_map(place).collect();
     }
 }
 
@@ -184,9 +191,9 @@ impl Recorded {
         match &self.instrument().aggregation {
             Aggregation::Sum { monotonic } => Data::Sum {
                 monotonic: *monotonic,
-                values: listed.iter().map(single::<M>).collect(),
+                values: totals::<M>(listing, &self.places.lock().lines()),
             },
-            Aggregation::LastValue => Data::Gauge(listed.iter().map(single::<M>).collect()),
+            Aggregation::LastValue => Data::Gauge(listed.iter().map(last::<M>).collect()),
             Aggregation::Histogram { bounds } if !listing.second => {
                 Data::Histogram(explicit::<M>(bounds, listed))
             }
@@ -255,11 +262,28 @@ fn fingerprints(data: &Data) -> Vec<u64> {
     }
 }
 
-fn single<M: Measure>(listed: &Listed) -> Number {
+fn totals<M: Measure>(listing: &Listing, lines: &Lines) -> Vec<Number> {
+    lines.were_read();
+    let each = listing.listed.iter().zip(&listing.places);
+    let total = |(listed, place): (&Listed, &Place)| match lines.whole(*place) {
+        Some(total) => M::KIND.number(total),
+        None => striped::<M>(listed),
+    };
+    each.map(total).collect()
+}
+
+#[cold]
+fn striped<M: Measure>(listed: &Listed) -> Number {
     M::KIND.number(match &listed.entry.cell {
         Cell::Sum(sum) => sum.total::<M>(),
+        _ => M::ZERO.bits(),
+    })
+}
+
+fn last<M: Measure>(listed: &Listed) -> Number {
+    M::KIND.number(match &listed.entry.cell {
         Cell::LastValue(last) => last.load(Relaxed),
-        Cell::Histogram { .. } | Cell::Exponential(_) => M::ZERO.bits(),
+        _ => M::ZERO.bits(),
     })
 }
 
