@@ -36,6 +36,12 @@ pub(crate) struct Line {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lines(Vec<Arc<[Line]>>);
 
+/// Which series the totals are of: for each line their positions, or [`NOBODY`].
+#[derive(Debug, Default)]
+pub(crate) struct Order(Vec<[u32; TOTALS]>);
+
+const NOBODY: u32 = u32::MAX;
+
 /// Where a total is among the lines of its instrument.
 pub(crate) type Place = u32;
 
@@ -62,14 +68,19 @@ struct Free {
     returned: Vec<Place>,
 }
 
+/// Which line, of all of the instrument, a place is in.
+fn line_of(place: Place) -> usize {
+    (place / STRIDE) as usize
+}
+
 /// Which chunk a place is in.
 fn chunk_of(place: Place) -> usize {
-    (place / STRIDE + 1).ilog2() as usize
+    (line_of(place) + 1).ilog2() as usize
 }
 
 /// Which line of its chunk, which is so long, a place is in.
 fn line_in(place: Place, chunk: usize) -> usize {
-    (place / STRIDE + 1) as usize & (chunk - 1)
+    (line_of(place) + 1) & (chunk - 1)
 }
 
 /// Which total of its line is at a place.
@@ -77,30 +88,37 @@ fn total_in(place: Place) -> usize {
     (place % STRIDE) as usize
 }
 
-impl Line {
-    /// Begins to count anew how often this line changes hands.
-    fn was_read(&self) {
-        stripe::was_read(&self.turns);
+impl Lines {
+    /// Tells of each series that `order` knows the total, or `None` if that has stripes too. In the
+    /// order of memory, which need not be that of the series.
+    pub(crate) fn read(&self, order: &Order, mut tell: impl FnMut(usize, Option<u64>)) {
+        for (chunk, lines) in self.0.iter().enumerate() {
+            let known = order.0.get(line_of(first_of(chunk))..).unwrap_or_default();
+            for (line, series) in lines.iter().zip(known) {
+                stripe::was_read(&line.turns);
+                let striped = line.striped.load(Relaxed);
+                for (at, (total, series)) in line.totals.iter().zip(series).enumerate() {
+                    let whole = striped & (1 << at) == 0;
+                    tell(*series as usize, whole.then(|| total.load(Relaxed)));
+                }
+            }
+        }
     }
 }
 
-impl Lines {
-    /// To be called before the totals are read, once for all of them.
-    pub(crate) fn were_read(&self) {
-        self.0
-            .iter()
-            .flat_map(|chunk| &**chunk)
-            .for_each(Line::was_read);
-    }
-
-    /// What is at a place, if that is all of a total; `None` if it has stripes too.
-    #[inline]
-    pub(crate) fn whole(&self, place: Place) -> Option<u64> {
-        let chunk = &*self.0[chunk_of(place)];
-        let line = &chunk[line_in(place, chunk.len())];
-        let at = total_in(place);
-        let whole = line.striped.load(Relaxed) & (1 << at) == 0;
-        whole.then(|| line.totals[at].load(Relaxed))
+impl Order {
+    /// Of series in order, with the places of their totals.
+    pub(crate) fn of(places: impl Iterator<Item = Place>) -> Self {
+        let mut order = Vec::new();
+        for (series, place) in (0..).zip(places) {
+            let line = line_of(place);
+            if line >= order.len() {
+                order.resize(line + 1, [NOBODY; TOTALS]);
+            }
+            order[line][total_in(place)] = series;
+        }
+        order.shrink_to_fit();
+        Self(order)
     }
 }
 
@@ -221,6 +239,18 @@ mod tests {
 
     use super::*;
 
+    /// What is read of so many series at these places.
+    fn read(places: &Places, of: &[&Owned]) -> Vec<Option<u64>> {
+        let mut totals = vec![None; of.len()];
+        let order = Order::of(of.iter().map(|owned| owned.place()));
+        places.lines().read(&order, |series, total| {
+            if let Some(place) = totals.get_mut(series) {
+                *place = total;
+            }
+        });
+        totals
+    }
+
     #[test]
     fn a_line_is_a_cache_line() {
         assert_eq!(size_of::<Line>(), 64);
@@ -233,10 +263,15 @@ mod tests {
         one.word().store(7, Relaxed);
         other.word().store(8, Relaxed);
         one.mark_striped();
-        let whole = |owned: &Owned| places.lines().whole(owned.place());
-        assert_eq!((whole(&one), whole(&other)), (None, Some(8)));
+        assert_eq!(read(&places, &[&one, &other]), [None, Some(8)]);
         places.give_back(&one);
-        assert_eq!(places.lines().whole(one.place()), Some(7), "as if new");
+        let again = places.take();
+        assert_eq!(again.place(), one.place());
+        assert_eq!(
+            read(&places, &[&other, &again]),
+            [Some(8), Some(7)],
+            "as if new"
+        );
     }
 
     proptest! {
@@ -259,11 +294,9 @@ mod tests {
                     prop_assert_eq!(owned.word().swap(value, Relaxed), 0);
                     prop_assert!(held.insert(owned.place(), (owned, value)).is_none());
                 }
-                let lines = places.lines();
-                for (place, (owned, value)) in &held {
-                    prop_assert_eq!(lines.whole(*place), Some(*value));
-                    prop_assert_eq!(owned.word().load(Relaxed), *value);
-                }
+                let owned: Vec<&Owned> = held.values().rev().map(|(owned, _)| owned).collect();
+                let values = held.values().rev().map(|(_, value)| Some(*value));
+                prop_assert_eq!(read(&places, &owned), values.collect::<Vec<_>>());
             }
             for (owned, _) in held.values() {
                 owned.word().store(0, Relaxed);

@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 
 pub(crate) use exponential::ExponentialCell;
 pub(crate) use histogram::{HistogramCell, TakenHistogram, bucket_of};
-pub(crate) use lines::{Lines, Place, Places};
+pub(crate) use lines::{Lines, Order, Places};
 pub(crate) use sum::SumCell;
 
 use crate::number::Measure;

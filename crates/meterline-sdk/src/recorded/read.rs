@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::lifetime::{Ended, Occasion};
 use super::{Entry, Recorded};
-use crate::cell::{Cell, ExponentialCell, Lines, Place, Taken, TakenHistogram, fingerprint};
+use crate::cell::{Cell, ExponentialCell, Lines, Order, Taken, TakenHistogram, fingerprint};
 use crate::instrument::Aggregation;
 use crate::number::{Measure, NumberKind};
 use crate::series::{Series, SeriesList};
@@ -33,8 +33,8 @@ pub(crate) struct Reading {
 pub(super) struct Listing {
     /// In the order of their attributes.
     pub(super) listed: Vec<Listed>,
-    /// Where their totals are, if they are sums.
-    places: Vec<Place>,
+    /// Which of them the totals in the instrument's lines are of, if they are sums.
+    order: Order,
     /// Whether all of them record in exponential buckets too, because a reader wants those.
     pub(super) second: bool,
     /// The same series for snapshots.
@@ -133,7 +133,7 @@ impl Listing {
             Cell::Sum(sum) => Some(sum.place()),
             _ => None,
         };
-        self.places = self.listed.iter().filter_map(place).collect();
+        self.order = Order::of(self.listed.iter().filter_map(place));
     }
 }
 
@@ -262,22 +262,25 @@ fn fingerprints(data: &Data) -> Vec<u64> {
     }
 }
 
+/// Touches only the lines, unless a total has grown stripes: a look at each entry would cost several
+/// times as much.
 fn totals<M: Measure>(listing: &Listing, lines: &Lines) -> Vec<Number> {
-    lines.were_read();
-    let each = listing.listed.iter().zip(&listing.places);
-    let total = |(listed, place): (&Listed, &Place)| match lines.whole(*place) {
-        Some(total) => M::KIND.number(total),
-        None => striped::<M>(listed),
-    };
-    each.map(total).collect()
+    let mut totals = vec![M::KIND.number(M::ZERO.bits()); listing.listed.len()];
+    lines.read(&listing.order, |series, whole| {
+        if let Some(total) = totals.get_mut(series) {
+            *total = M::KIND.number(whole.unwrap_or_else(|| striped::<M>(listing, series)));
+        }
+    });
+    totals
 }
 
 #[cold]
-fn striped<M: Measure>(listed: &Listed) -> Number {
-    M::KIND.number(match &listed.entry.cell {
+#[inline(never)]
+fn striped<M: Measure>(listing: &Listing, series: usize) -> u64 {
+    match &listing.listed[series].entry.cell {
         Cell::Sum(sum) => sum.total::<M>(),
         _ => M::ZERO.bits(),
-    })
+    }
 }
 
 fn last<M: Measure>(listed: &Listed) -> Number {
