@@ -13,8 +13,8 @@ use utoipa_swagger_ui::Config;
 
 use super::problem::Problem;
 
-/// Scripts and requests of this origin only; the interface sets styles from its script.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+/// Scripts, styles and requests of this origin only; pictures may also be part of the style.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
      img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'";
 

@@ -13,6 +13,7 @@ mod many_hosts;
 mod metric_pages;
 mod metrics;
 mod monitored;
+mod openapi;
 mod page;
 mod presets;
 mod support;
