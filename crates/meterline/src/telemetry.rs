@@ -71,6 +71,7 @@ pub struct TelemetryBuilder {
     global: bool,
     bearer: Option<BearerCheck>,
     sections: Vec<(String, Section)>,
+    scheme: &'static str,
 }
 
 /// Why telemetry could not be set up. Nothing was bound or installed then.
@@ -150,6 +151,7 @@ impl Telemetry {
             global: true,
             bearer: None,
             sections: Vec::new(),
+            scheme: "http",
         }
     }
 
@@ -283,6 +285,13 @@ impl TelemetryBuilder {
         self
     }
 
+    /// `url.scheme` of the requests that the HTTP layer measures: `http` unless said otherwise, as the layer
+    /// cannot see whether TLS is around it.
+    pub fn url_scheme(mut self, scheme: &'static str) -> Self {
+        self.scheme = scheme;
+        self
+    }
+
     /// Adds a member to the JSON page beside `metrics`, told anew for each page. It runs on a
     /// blocking thread.
     pub fn json_section(
@@ -363,7 +372,7 @@ impl TelemetryBuilder {
             return Err(BuildError::TlsWithoutListener);
         }
         let tls = config.tls.as_ref().map(Tls::load).transpose()?;
-        let recording = Recording::new(&self.config, self.sections, scraped)?;
+        let recording = Recording::new(&self.config, self.sections, self.scheme, scraped)?;
         let (mut listen_addr, mut listener) = (None, None);
         if let Some((listen, scraper)) = config.listen.as_ref().zip(recording.scraper.as_ref()) {
             let server = bind(listen)?.with_tls(tls);
@@ -399,6 +408,7 @@ impl Recording {
     fn new(
         config: &TelemetryConfig,
         sections: Vec<(String, Section)>,
+        scheme: &'static str,
         scraped: bool,
     ) -> Result<Self, BuildError> {
         let metrics = &config.metrics;
@@ -410,7 +420,7 @@ impl Recording {
             .with_series_ttl(metrics.series_ttl);
         let provider = with_views(provider, &metrics.views)?.build();
         let exporter = exporter.map(|exporter| (exporter, Push::reader(&config.otlp, &provider)));
-        let http_layer = http_layer(metrics, &provider)?;
+        let http_layer = http_layer(metrics, scheme, &provider)?;
         let scope = InstrumentationScope::builder(SCOPE).with_version(env!("CARGO_PKG_VERSION"));
         let meter = provider.meter_with_scope(scope.build());
         #[cfg(target_os = "linux")]
@@ -519,6 +529,7 @@ fn translation(metrics: &MetricsConfig) -> TranslationOptions {
 
 fn http_layer(
     metrics: &MetricsConfig,
+    scheme: &'static str,
     provider: &MeterProvider,
 ) -> Result<HttpMetricsLayer, BuildError> {
     let http = &metrics.http;
@@ -532,6 +543,7 @@ fn http_layer(
     let mut layer = HttpMetricsLayer::builder()
         .meter_provider(provider)
         .convention(convention)
+        .scheme(scheme)
         .body_sizes(http.body_sizes)
         .exclude(http.exclude.iter().chain(own_paths).cloned());
     if let Some(buckets) = &http.buckets {

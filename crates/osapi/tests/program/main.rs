@@ -16,5 +16,6 @@ mod monitored;
 mod openapi;
 mod page;
 mod presets;
+mod secured;
 mod support;
 mod traces;
