@@ -17,5 +17,7 @@ mod openapi;
 mod page;
 mod presets;
 mod secured;
+mod stopping;
 mod support;
+mod traced;
 mod traces;
