@@ -1,4 +1,5 @@
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::tools::Tool;
+use crate::tools::{Tool, output};
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(10);
@@ -23,6 +24,7 @@ pub struct NatsServer {
     port: u16,
     directory: TempDir,
     arguments: Vec<String>,
+    disk: Option<Disk>,
 }
 
 impl NatsServer {
@@ -43,30 +45,60 @@ impl NatsServer {
     pub fn start_with(config: &str) -> Self {
         let directory = TempDir::new().expect("a temporary directory can be made");
         let store = directory.path().join("store");
-        Self::start_in(directory, free_port(), &store, config)
-    }
-
-    /// Starts one whose store is in a given directory, such as a small file system.
-    ///
-    /// # Panics
-    /// As [`NatsServer::start`].
-    #[must_use]
-    pub fn start_on(store: &Path, config: &str) -> Self {
-        let directory = TempDir::new().expect("a temporary directory can be made");
-        Self::start_in(directory, free_port(), store, config)
-    }
-
-    fn start_in(directory: TempDir, port: u16, store: &Path, config: &str) -> Self {
-        let server = Self::prepare(directory, port, store, config);
+        let server = Self::prepare(directory, &store, "", config);
         server.restart();
         server
     }
 
-    fn prepare(directory: TempDir, port: u16, store: &Path, config: &str) -> Self {
+    /// Starts one whose JetStream has limits (`max_file_store: 1MB`).
+    ///
+    /// # Panics
+    /// As [`NatsServer::start`].
+    #[must_use]
+    pub fn start_limited(limits: &str) -> Self {
+        let directory = TempDir::new().expect("a temporary directory can be made");
+        let store = directory.path().join("store");
+        let server = Self::prepare(directory, &store, limits, "");
+        server.restart();
+        server
+    }
+
+    /// Starts one whose store is a disk of its own, of this size (`24m`), which outlives a restart.
+    ///
+    /// # Panics
+    /// As [`NatsServer::start`], and if nobody may mount one: it takes root, or user namespaces.
+    #[must_use]
+    pub fn start_on_disk_of(size: &str) -> Self {
+        let directory = TempDir::new().expect("a temporary directory can be made");
+        let store = directory.path().join("store");
+        fs::create_dir(&store).expect("a directory for its store can be made");
+        let mut server = Self::prepare(directory, &store, "", "");
+        server.disk = Some(Disk::mount(&store, size));
+        server.restart();
+        server
+    }
+
+    /// Where its store is, as this process reaches it.
+    ///
+    /// # Panics
+    /// Never: the directory has an absolute path.
+    #[must_use]
+    pub fn store(&self) -> PathBuf {
+        let store = self.directory.path().join("store");
+        let Some(disk) = &self.disk else {
+            return store;
+        };
+        let root = PathBuf::from(format!("/proc/{}/root", disk.holder.id()));
+        root.join(store.strip_prefix("/").expect("an absolute path"))
+    }
+
+    fn prepare(directory: TempDir, store: &Path, limits: &str, config: &str) -> Self {
+        let port = free_port();
         let file = directory.path().join("nats.conf");
         // Its words for paths are ours: quoted strings.
-        let text =
-            format!("listen: 127.0.0.1:{port}\njetstream {{ store_dir: {store:?} }}\n{config}\n");
+        let text = format!(
+            "listen: 127.0.0.1:{port}\njetstream {{ store_dir: {store:?}, {limits} }}\n{config}\n"
+        );
         fs::write(&file, text).expect("its configuration can be written");
         let log = directory.path().join("nats.log");
         let arguments = [("--config", &file), ("--log", &log)]
@@ -78,6 +110,7 @@ impl NatsServer {
             port,
             directory,
             arguments,
+            disk: None,
         }
     }
 
@@ -146,7 +179,12 @@ impl NatsServer {
         self.kill();
         // The log is where readiness shows; an earlier life's would mislead.
         let _ = fs::remove_file(self.log_path());
-        let child = Command::new(Tool::NatsServer.path())
+        let mut command = Command::new(Tool::NatsServer.path());
+        if let Some(disk) = &self.disk {
+            command = disk.enter();
+            command.arg(Tool::NatsServer.path());
+        }
+        let child = command
             .args(&self.arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -189,11 +227,62 @@ impl Drop for NatsServer {
     }
 }
 
+/// A file system in memory, in a mount namespace of its own.
+#[derive(Debug)]
+struct Disk {
+    /// Keeps the namespace for as long as its standard input is open.
+    holder: Child,
+    is_root: bool,
+}
+
+impl Disk {
+    fn mount(at: &Path, size: &str) -> Self {
+        let is_root = output(Path::new("id"), &["-u"]).is_ok_and(|id| id.trim() == "0");
+        let script = "mount -t tmpfs -o \"size=$1\" tmpfs \"$2\" && echo mounted && exec cat";
+        let mut holder = Command::new("unshare")
+            .arg(if is_root { "-m" } else { "-rm" })
+            .args(["sh", "-c", script, "sh", size])
+            .arg(at)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("unshare can be run");
+        let mut said = String::new();
+        let stdout = holder.stdout.take().expect("it is piped");
+        // Fails only if it ends, which says the same.
+        let _ = BufReader::new(stdout).read_line(&mut said);
+        assert_eq!(
+            said, "mounted\n",
+            "a tmpfs cannot be mounted: it takes root, or user namespaces"
+        );
+        Self { holder, is_root }
+    }
+
+    /// A command that runs the program given as its next argument where the disk is.
+    fn enter(&self) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &self.holder.id().to_string(), "--mount"]);
+        if !self.is_root {
+            command.args(["--user", "--preserve-credentials"]);
+        }
+        command
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Fails only if it has ended already.
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
+}
+
 /// Three servers that are one cluster.
 #[derive(Debug)]
 pub struct NatsCluster {
     /// Its members.
     pub servers: [NatsServer; 3],
+    names: [String; 3],
 }
 
 impl NatsCluster {
@@ -207,6 +296,7 @@ impl NatsCluster {
         let routes = [free_port(), free_port(), free_port()];
         let addresses = routes.map(|port| format!("nats-route://127.0.0.1:{port}"));
         let addresses = addresses.join(", ");
+        let names = routes.map(|route| format!("n{route}"));
         let servers = routes.map(|route| {
             let config = format!(
                 "server_name: n{route}\n\
@@ -214,12 +304,23 @@ impl NatsCluster {
             );
             let directory = TempDir::new().expect("a temporary directory can be made");
             let store = directory.path().join("store");
-            NatsServer::prepare(directory, free_port(), &store, &config)
+            NatsServer::prepare(directory, &store, "", &config)
         });
         // All at once: each waits for the others.
         servers.iter().for_each(NatsServer::spawn);
         servers.iter().for_each(NatsServer::wait_until_ready);
-        Self { servers }
+        Self { servers, names }
+    }
+
+    /// The server that calls itself so.
+    ///
+    /// # Panics
+    /// If none does.
+    #[must_use]
+    pub fn named(&self, name: &str) -> &NatsServer {
+        let mut known = self.names.iter().zip(&self.servers);
+        let found = known.find(|(known, _)| *known == name);
+        found.expect("a server of the cluster").1
     }
 
     /// The addresses of all, separated by commas.

@@ -21,7 +21,7 @@ use crate::worker::WorkerMetrics;
 /// | `finish` with `Cancelled` | `cancelled` | whoever cancelled counts the unit: it may have been waiting |
 /// | a panic | `failed` | whether the unit is tried again is decided elsewhere |
 /// | a drop | `cancelled`, or as [`on_drop`](Self::on_drop) says | |
-/// | [`abandon`](Self::abandon) | not at all | |
+/// | [`abandon`](Self::abandon) | not at all | a late result |
 ///
 /// A panic is told from a drop by unwinding: the guard must live in the function, or `async` block, that panics.
 #[must_use = "an attempt that is dropped has ended"]
@@ -96,11 +96,13 @@ impl Attempt {
         }
     }
 
-    /// Ends it without a record, apart from its having been active: its lease was lost, and whoever runs the unit now
-    /// records it.
+    /// Ends it as one that lost its lease: whoever runs the unit now records it, and of this attempt only is counted
+    /// that what it came to was dropped.
     pub fn abandon(mut self) {
         self.stop();
         self.recorded = true;
+        let _attached = self.context.take().map(Context::attach);
+        self.operation.late_results.add(1);
     }
 
     fn record(&mut self, status: AttemptStatus) {

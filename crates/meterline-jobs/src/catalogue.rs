@@ -75,6 +75,8 @@ rows! {
         "Failed attempts that another one follows.";
     JOBS_RESCUED = "jobs.rescued", Kind::Counter, "", ["operation"],
         "Attempts taken back because their worker gave no sign of life.";
+    JOB_LATE_RESULTS = "job.late_results", Kind::Counter, "", ["operation"],
+        "Attempts whose lease was lost before they were reported: what they came to was dropped.";
     JOBS_QUEUED = "jobs.queued", Kind::Gauge, "", ["state"],
         "Jobs that wait, run, or are in the dead-letter queue.";
     JOBS_OLDEST_WAITING = "jobs.oldest_waiting", Kind::Gauge, "s", [],

@@ -62,10 +62,12 @@ impl JobMetrics {
         }
     }
 
-    /// Starts the counters of retries at zero, in a process that runs attempts.
+    /// Starts the counters of retries and late results at zero, in a process that runs attempts.
     pub fn expect_attempts<'a>(&self, operations: impl IntoIterator<Item = &'a str>) {
         for operation in operations {
-            self.operations.get(operation).retries.add(0);
+            let operation = self.operations.get(operation);
+            operation.retries.add(0);
+            operation.late_results.add(0);
         }
     }
 

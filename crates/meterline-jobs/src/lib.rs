@@ -42,6 +42,7 @@
 //! | `jobs.active` | up-down counter | `operation` | [`Attempt`] |
 //! | `job.retries` | counter | `operation` | [`Attempt::finish`] |
 //! | `jobs.rescued` | counter | `operation` | [`JobMetrics::rescued`] |
+//! | `job.late_results` | counter | `operation` | [`Attempt::abandon`] |
 //! | `worker.jobs.processed` | counter | `worker`, `status` | [`Attempt::by`] a worker |
 //! | `worker.slots` | up-down counter | `worker`, `state` = used, free | [`WorkerMetrics::slot`] |
 //! | `worker.heartbeat_age` | gauge, s | `worker` | [`observe_fleet`], [`WorkerMetrics::observe_heartbeat`] |

@@ -18,6 +18,7 @@ pub(crate) struct Operation {
     pub(crate) active: UpDownSeries,
     pub(crate) retries: CounterSeries,
     pub(crate) rescued: CounterSeries,
+    pub(crate) late_results: CounterSeries,
     completed: [CounterSeries; UnitStatus::ALL.len()],
     duration: [SecondsSeries; AttemptStatus::ALL.len()],
 }
@@ -41,6 +42,7 @@ pub(crate) struct Operations {
     active: UpDownCounter<i64>,
     retries: Counter<u64>,
     rescued: Counter<u64>,
+    late_results: Counter<u64>,
     known: RwLock<HashMap<Box<str>, Arc<Operation>>>,
     limit: usize,
     bind: bool,
@@ -56,6 +58,7 @@ impl Operations {
             active: instruments.up_down_counter(&catalogue::JOBS_ACTIVE),
             retries: instruments.counter(&catalogue::JOB_RETRIES),
             rescued: instruments.counter(&catalogue::JOBS_RESCUED),
+            late_results: instruments.counter(&catalogue::JOB_LATE_RESULTS),
             known: RwLock::default(),
             limit: instruments.max_operations,
             bind: instruments.bind,
@@ -96,6 +99,7 @@ impl Operations {
             active: UpDownSeries::new(&self.active, alone(), bind),
             retries: CounterSeries::new(&self.retries, alone(), bind),
             rescued: CounterSeries::new(&self.rescued, alone(), bind),
+            late_results: CounterSeries::new(&self.late_results, alone(), bind),
             completed: UnitStatus::ALL
                 .map(|status| CounterSeries::new(&self.completed, with(status.as_str()), bind)),
             duration: AttemptStatus::ALL

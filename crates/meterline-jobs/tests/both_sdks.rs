@@ -119,6 +119,7 @@ fn check(series: &Series) {
         ("job.retries{operation=mail}", 26.0),
         ("job.wait{operation=mail}", 201.0),
         ("jobs.rescued{operation=print}", 100.0),
+        ("job.late_results{operation=fax}", 12.0),
         ("jobs.active{operation=mail}", 1.0),
         ("jobs.active{operation=fax}", 0.0),
         ("worker.jobs.processed{status=failed,worker=w}", 100.0),

@@ -85,9 +85,7 @@ impl ProcessTelemetry {
         let locked = key.filter(|_| telemetry.metrics.auth == Auth::Bearer);
         let readings = Readings::default();
         let database = readings.clone();
-        let mut builder = Telemetry::builder()
-            .config(telemetry)
-            .url_scheme(scheme(config));
+        let mut builder = Telemetry::builder().config(telemetry);
         if let Some(key) = locked {
             builder = builder.bearer_check(metrics_check(Arc::clone(key)));
         }
@@ -264,20 +262,16 @@ impl ProcessTelemetry {
     }
 }
 
-/// `url.scheme` of the requests to the API.
-fn scheme(config: &Config) -> &'static str {
-    match config.api.tls {
-        Some(_) => "https",
-        None => "http",
-    }
-}
-
 /// What requests have spans, if any have.
 fn serving(config: &Config) -> Option<Serving> {
     let metrics = &config.telemetry.metrics;
     let paths = std::iter::once(&metrics.path).chain(&metrics.json_path);
     config.telemetry.traces.enabled.then(|| Serving {
-        scheme: scheme(config),
+        scheme: if config.api.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        },
         exclude: paths.cloned().collect(),
     })
 }

@@ -302,11 +302,8 @@ impl Layers {
         ours.sort_by_key(|(name, _)| (*name != SHORT, *name));
         for (name, value) in ours {
             let rest = &name["OSAPI_".len()..];
-            // What the clients read is no key; the others Kubernetes sets.
-            if matches!(rest, "TOKEN" | "CA")
-                || rest.starts_with("SERVICE_")
-                || rest.starts_with("PORT")
-            {
+            // The clients' token is no key; the others Kubernetes sets.
+            if rest == "TOKEN" || rest.starts_with("SERVICE_") || rest.starts_with("PORT") {
                 continue;
             }
             let key = if name == SHORT {

@@ -116,6 +116,7 @@ catalogue! {
         JOBS_ACTIVE from Worker,
         JOB_RETRIES from Worker,
         JOBS_RESCUED from Both,
+        JOB_LATE_RESULTS from Worker,
         JOBS_QUEUED from Api,
         JOBS_OLDEST_WAITING from Api,
         WORKERS_CONNECTED from Api,

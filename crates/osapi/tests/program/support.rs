@@ -32,6 +32,30 @@ pub(crate) fn output(args: &[&str]) -> Output {
     osapi(args).output().unwrap()
 }
 
+/// Runs a command that was made from [`osapi`] to its end, which comes soon.
+pub(crate) fn output_of(mut command: Command) -> Output {
+    let (stdout, stderr) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+    let mut child = command
+        .stdout(stdout.try_clone().unwrap())
+        .stderr(stderr.try_clone().unwrap())
+        .spawn()
+        .unwrap();
+    let since = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if since.elapsed() > DEADLINE {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!("{command:?} did not end: {}", text(&stderr));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Output {
+        status: child.wait().unwrap(),
+        stdout: text(&stdout).into_bytes(),
+        stderr: text(&stderr).into_bytes(),
+    }
+}
+
 pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
@@ -104,8 +128,7 @@ pub(crate) fn worker(dir: &Path, name: &str, args: &[&str]) -> Server {
     }
     all.extend(args);
     spawn(osapi(&all), dir, |said| {
-        let (_, line) = said.split_once("osapi worker: http")?;
-        let (_, line) = line.split_once("://")?;
+        let (_, line) = said.split_once("osapi worker: http://")?;
         Some(line.split_once("/health\n")?.0.parse().unwrap())
     })
 }
@@ -208,9 +231,23 @@ impl Server {
         (status.code(), text(&self.stderr))
     }
 
+    /// Waits until somebody else has killed it.
+    pub(crate) fn wait_until_killed(&mut self) {
+        let since = Instant::now();
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(since.elapsed() < DEADLINE, "nobody killed it");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// What was printed on standard output so far.
     pub(crate) fn printed(&self) -> String {
         text(&self.stdout)
+    }
+
+    /// What was said on standard error so far.
+    pub(crate) fn said(&self) -> String {
+        text(&self.stderr)
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -2,7 +2,6 @@
 
 mod faults;
 mod restarts;
-mod spans;
 mod tls;
 mod values;
 

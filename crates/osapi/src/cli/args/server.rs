@@ -1,7 +1,5 @@
 //! Where the API is, and what is said to it.
 
-use std::path::PathBuf;
-
 use clap::{Args, Subcommand};
 use url::Url;
 
@@ -29,9 +27,6 @@ pub(in crate::cli) struct ServerArgs {
         hide_env_values = true
     )]
     pub(in crate::cli) token: Option<String>,
-    /// Authorities to trust for https, in PEM, in place of the system's.
-    #[arg(long, global = true, value_name = "FILE", env = "OSAPI_CA")]
-    pub(in crate::cli) ca: Option<PathBuf>,
     /// Print JSON.
     #[arg(long, global = true)]
     pub(in crate::cli) json: bool,
@@ -42,14 +37,13 @@ impl ServerArgs {
     pub(in crate::cli) fn access(&self) -> Access {
         Access {
             token: self.token.clone(),
-            ca: self.ca.clone(),
-            https: self.server.scheme() == "https",
+            ..Access::default()
         }
     }
 }
 
 fn server_url(given: &str) -> Result<Url, String> {
-    url(given, &["http", "https"])
+    url(given, &["http"])
 }
 
 /// A URL of one of these schemes.

@@ -179,7 +179,7 @@ pub(super) const BOARDS: &[Board] = &[
             },
             Panel {
                 title: "Retries and rescues",
-                about: "Failed attempts that another follows, and attempts whose worker vanished.",
+                about: "Failed attempts that another follows, attempts whose worker vanished, and results that came after their lease was lost.",
                 unit: "ops",
                 queries: &[
                     (
@@ -189,6 +189,10 @@ pub(super) const BOARDS: &[Board] = &[
                     (
                         "sum (rate(osapi_jobs_rescued_total{job=~\"$job\", instance=~\"$instance\"}[$__rate_interval]))",
                         "rescued",
+                    ),
+                    (
+                        "sum (rate(osapi_job_late_results_total{job=~\"$job\", instance=~\"$instance\"}[$__rate_interval]))",
+                        "late results",
                     ),
                 ],
             },

@@ -8,7 +8,7 @@ use super::Core;
 use super::names::{Route, idempotency_key, job_key};
 use super::record::{Ending, Keyed, Unit};
 use super::store::Unwritten;
-use super::take::{ACK, Held, TRIES};
+use super::take::{ACK, Held, TRIES, nak_after};
 use crate::queue::{
     Deleted, Finished, JobId, JobState, LeaseToken, Outcome, QueueError, Revoked, Target,
     TimelineKind,
@@ -65,8 +65,7 @@ impl Core {
                 let due = SignedDuration::try_from(delay).unwrap_or(SignedDuration::MAX);
                 let due = Timestamp::now().checked_add(due).unwrap_or(Timestamp::MAX);
                 unit.put_back(TimelineKind::Retrying, due, error);
-                let nak = format!("-NAK {{\"delay\": {}}}", delay.as_nanos());
-                (Finished::Retrying(delay), nak)
+                (Finished::Retrying(delay), nak_after(delay))
             }
         };
         match self.store.put(&unit, token.serial).await {

@@ -142,10 +142,13 @@ impl Link {
                 self.connected.send_replace(true);
                 info!(reconnects = self.reconnects(), "connected to the broker");
             }
-            Event::Disconnected | Event::Closed => {
+            Event::Disconnected => {
                 if self.connected.send_replace(false) {
                     warn!("the connection to the broker is lost, connecting again");
                 }
+            }
+            Event::Closed => {
+                self.connected.send_replace(false);
             }
             Event::SlowConsumer(_) | Event::Draining => {}
             other => tracing::debug!(%other, "the broker says"),
@@ -168,6 +171,9 @@ pub(super) async fn connect(options: &NatsOptions, link: &Arc<Link>) -> Result<C
         Err(error) => error,
     };
     match refused.kind() {
+        _ if is_about_tls(&refused) => {
+            return Err(failed(format!("TLS fails: {}", with_sources(&refused))));
+        }
         ConnectErrorKind::Io | ConnectErrorKind::TimedOut | ConnectErrorKind::Dns => {}
         _ => return Err(failed(with_sources(&refused))),
     }
@@ -254,6 +260,20 @@ pub(super) fn shown(url: &str) -> String {
         format!("{scheme}://{host}")
     });
     parts.collect::<Vec<_>>().join(",")
+}
+
+/// Whether a server was there and did not want our certificate, or we its. TLS says so by an error of the
+/// connection, of a kind that no broken connection has.
+fn is_about_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let io = error.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::InvalidData) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 fn with_sources(error: &dyn std::error::Error) -> String {

@@ -9,10 +9,12 @@
 //!   gave up delivering.
 //!
 //! Here: `link` is the connection, `layout` what the streams look like, `store` reads and writes them,
-//! `pulls` asks for messages, `record` is what is kept, and `index`, which `follow` keeps current, what
-//! a process knows of all records without asking. The operations are in `submit`, `take`, `end`, `fleet`
-//! and `upkeep`.
+//! `pulls` asks for messages and `desk` waits for them, `record` is what is kept, and `index`, which
+//! `follow` keeps current, what a process knows of all records without asking. The operations are in
+//! `submit`, `batch`, `take`, `end`, `fleet` and `upkeep`.
 
+mod batch;
+mod desk;
 mod end;
 mod fleet;
 mod follow;
@@ -46,9 +48,10 @@ use uuid::Uuid;
 
 pub use self::link::NatsOptions;
 
+use self::desk::Desk;
 use self::link::Link;
 use self::names::{Names, Route};
-use self::pulls::{Desk, Pulls};
+use self::pulls::Pulls;
 use self::store::{ANSWER_WITHIN, Store, unavailable};
 use self::take::Held;
 use self::upkeep::Rounds;

@@ -234,6 +234,15 @@ impl Store {
         }
     }
 
+    /// The sequence of what was written into the state stream last, by anybody.
+    pub(super) async fn written(&self) -> Result<u64, QueueError> {
+        self.link.usable()?;
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let stream = self.jetstream.get_stream(&self.names.state).await;
+        let stream = stream.map_err(|error| unavailable(error.to_string()))?;
+        Ok(stream.cached_info().state.last_sequence)
+    }
+
     /// A key of the state bucket.
     pub(super) async fn key(&self, key: &str, fresh: bool) -> Result<Option<Found>, QueueError> {
         let subject = self.names.state_of(key);
@@ -287,8 +296,22 @@ impl Store {
         );
         headers.insert(REMOVED, "PURGE");
         headers.insert("Nats-Rollup", "sub");
-        self.send(self.names.state_of(key), Vec::new(), headers)
-            .await
+        let subject = self.names.state_of(key);
+        let sent = self.send(subject.clone(), Vec::new(), headers.clone());
+        match sent.await {
+            Err(Unwritten::Refused(error)) if error.is_transient() => {}
+            answered => return answered,
+        }
+        // A stream without room has none for the mark either, until what it marks is gone.
+        let found = self.read(&self.names.state, &subject, true).await;
+        let found = found.map_err(Unwritten::Refused)?;
+        if found.is_none_or(|found| found.revision != expected) {
+            return Err(Unwritten::Raced);
+        }
+        let purged = self.purge(&self.names.state, subject.clone()).await;
+        purged.map_err(Unwritten::Refused)?;
+        headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, HeaderValue::from(0));
+        self.send(subject, Vec::new(), headers).await
     }
 
     /// Takes every message of a subject out of a stream.

@@ -1,28 +1,21 @@
 //! Accepting jobs.
 //!
 //! A single job is accepted once its message is in the work stream; its record follows, and if that
-//! never happens the worker that gets the message writes it. Several units at once are accepted with
-//! one last message that holds them, or names the others that do; everybody can go on from there.
+//! never happens the worker that gets the message writes it. Several units at once are `batch`'s.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::join_all;
 use jiff::Timestamp;
-use tracing::warn;
 use uuid::Uuid;
 
 use super::Core;
 use super::names::{Route, idempotency_key, job_key};
-use super::record::{Keyed, Staged, Unit, digest};
+use super::record::{Keyed, Unit, digest};
 use super::store::{Unwritten, json};
 use super::take::TRIES;
-use crate::queue::{
-    Enqueued, JobId, JobState, NewJob, QueueError, Target, TraceContext, WorkerState,
-};
-
-/// What of a message's largest size is left to its headers and to what is not its own.
-const SPARE: usize = 16 * 1024;
+use crate::queue::{Enqueued, JobId, NewJob, QueueError, Target, TraceContext, WorkerState};
 
 /// One job of a request, and what it turned out to be.
 struct Asked {
@@ -195,12 +188,17 @@ impl Core {
         match self.store.put(unit, 0).await {
             // A worker was quicker.
             Ok(_) | Err(Unwritten::Raced) => Ok(()),
+            Err(Unwritten::Refused(error)) => {
+                // There is room for the one and not for the other: a request that fails changes nothing.
+                self.take_out(unit).await;
+                Err(error)
+            }
             Err(error) => Err(error.into()),
         }
     }
 
     /// Puts a unit's message into the work stream, once.
-    async fn offer(&self, unit: &Unit) -> Result<(), Unwritten> {
+    pub(super) async fn offer(&self, unit: &Unit) -> Result<(), Unwritten> {
         let route = match (&unit.parent, &unit.target) {
             (Some(_), Target::Host(worker)) => Route::worker(worker),
             (_, target) => match Route::of(target) {
@@ -212,139 +210,6 @@ impl Core {
         let id = Some(unit.id.to_string());
         let sent = self.store.publish(subject, json(unit)?, None, None, id);
         sent.await.map(|_| ())
-    }
-
-    async fn submit_all(&self, units: Vec<Unit>) -> Result<(), QueueError> {
-        let id = Uuid::now_v7();
-        let staged = self.stage(id, &units).await?;
-        match self.expand(&units).await {
-            Ok(()) => {}
-            Err(Unwritten::Refused(error)) => {
-                self.undo(id, &units).await;
-                return Err(error);
-            }
-            Err(error) => {
-                // It is accepted: the housekeeping completes it when the broker is back.
-                let error = QueueError::from(error);
-                warn!(%error, "a batch is accepted, its records follow");
-                self.store.index.stage(id);
-                return Ok(());
-            }
-        }
-        self.unstage(id, staged).await;
-        Ok(())
-    }
-
-    /// Stores units together. Returns in how many further messages.
-    async fn stage(&self, id: Uuid, units: &[Unit]) -> Result<u32, QueueError> {
-        let largest = self.store.client.max_payload().saturating_sub(SPARE);
-        let mut chunks: Vec<Staged> = vec![Staged::default()];
-        let mut size = 0;
-        for unit in units {
-            let more = json(unit).map_err(QueueError::from)?.len() + 1;
-            if size + more > largest && size > 0 {
-                chunks.push(Staged::default());
-                size = 0;
-            }
-            size += more;
-            if let Some(chunk) = chunks.last_mut() {
-                chunk.units.push(unit.clone());
-            }
-        }
-        let mut last = chunks.pop().unwrap_or_default();
-        last.chunks = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
-        let further = (0_u32..).zip(&chunks).map(|(n, chunk)| async move {
-            let key = chunk_key(id, n);
-            self.store.put_key(&key, chunk, Some(0), None::<&()>).await
-        });
-        try_join_all(further).await.map_err(QueueError::from)?;
-        let key = stage_key(id);
-        let put = self.store.put_key(&key, &last, Some(0), None::<&()>);
-        put.await.map_err(QueueError::from)?;
-        Ok(last.chunks)
-    }
-
-    /// Gives every unit its record and its message. Can be done any number of times.
-    async fn expand(&self, units: &[Unit]) -> Result<(), Unwritten> {
-        let records = units.iter().map(|unit| async {
-            match self.store.put(unit, 0).await {
-                Ok(_) | Err(Unwritten::Raced) => Ok(()),
-                Err(error) => Err(error),
-            }
-        });
-        try_join_all(records).await?;
-        try_join_all(units.iter().map(|unit| self.offer(unit))).await?;
-        Ok(())
-    }
-
-    async fn unstage(&self, id: Uuid, chunks: u32) {
-        self.store.index.unstage(id);
-        let names = &self.store.names;
-        // One that stays is found and taken out by the housekeeping.
-        let _ = self
-            .store
-            .purge(&names.state, names.state_of(&stage_key(id)))
-            .await;
-        for n in 0..chunks {
-            let _ = self
-                .store
-                .purge(&names.state, names.state_of(&chunk_key(id, n)))
-                .await;
-        }
-    }
-
-    /// Takes back what was accepted although there was no room for all of it.
-    async fn undo(&self, id: Uuid, units: &[Unit]) {
-        self.unstage(id, 0).await;
-        let undone = units.iter().map(|unit| async {
-            self.take_out(unit).await;
-            if let Ok(Some((found, revision))) = self.store.unit(unit.id, true).await
-                && found.state == JobState::Submitted
-            {
-                let _ = self.remove(&found, revision).await;
-            }
-        });
-        join_all(undone).await;
-    }
-
-    /// Goes on with what whoever staged it has not finished.
-    pub(super) async fn complete_staged(&self, id: Uuid) -> Result<(), QueueError> {
-        let last = self.store.key(&stage_key(id), true).await?;
-        let Some(last) = last.filter(|found| !found.removed) else {
-            self.store.index.unstage(id);
-            return Ok(());
-        };
-        let Some(last) = last.parse::<Staged>() else {
-            return Ok(());
-        };
-        let mut units = Vec::new();
-        for n in 0..last.chunks {
-            let chunk = self.store.key(&chunk_key(id, n), true).await?;
-            units.extend(
-                chunk
-                    .and_then(|chunk| chunk.parse::<Staged>())
-                    .unwrap_or_default()
-                    .units,
-            );
-        }
-        units.extend(last.units);
-        let mut missing = Vec::new();
-        for unit in units {
-            let found = self.store.key(&job_key(unit.id), true).await?;
-            let waits = match &found {
-                None => true,
-                Some(found) if found.removed => false,
-                Some(found) => found
-                    .parse::<Unit>()
-                    .is_some_and(|unit| unit.state == JobState::Submitted),
-            };
-            if waits {
-                missing.push(unit);
-            }
-        }
-        self.expand(&missing).await?;
-        self.unstage(id, last.chunks).await;
-        Ok(())
     }
 
     pub(super) async fn retry(
@@ -451,12 +316,4 @@ fn sort_out(jobs: Vec<NewJob>) -> Result<Vec<Asked>, QueueError> {
 
 fn conflict() -> QueueError {
     QueueError::Conflict("this idempotency key was used for another job".to_owned())
-}
-
-pub(super) fn stage_key(id: Uuid) -> String {
-    format!("stage.{id}")
-}
-
-fn chunk_key(id: Uuid, n: u32) -> String {
-    format!("chunk.{id}-{n}")
 }

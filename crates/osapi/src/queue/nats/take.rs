@@ -10,8 +10,9 @@ use tokio::time::Instant;
 use tracing::{error, warn};
 
 use super::Core;
+use super::desk::Desk;
 use super::names::Route;
-use super::pulls::{Delivery, Desk, NAK};
+use super::pulls::Delivery;
 use super::record::{Ending, Unit};
 use super::store::Unwritten;
 use crate::queue::{Claim, JobId, JobState, Lease, LeaseToken, QueueError, Rescued, TimelineKind};
@@ -30,6 +31,14 @@ const OWN_ROUTES_PACE: Duration = Duration::from_millis(100);
 
 /// How long a claim of a draining worker waits before it says that there is nothing.
 const DRAINING_PAUSE: Duration = Duration::from_millis(500);
+
+/// When a unit is handed out again that could not be begun: its record could not be read or written.
+const UNBEGUN_PAUSE: Duration = Duration::from_secs(1);
+
+/// Gives a message back, to be handed out again after a while.
+pub(super) fn nak_after(delay: Duration) -> String {
+    format!("-NAK {{\"delay\": {}}}", delay.as_nanos())
+}
 
 /// An attempt this process holds.
 #[derive(Debug)]
@@ -153,8 +162,10 @@ impl Core {
         match self.record_start(&delivery, submitted, worker).await {
             Ok(lease) => lease,
             Err(error) => {
-                warn!(%error, "a unit could not be begun, it goes back");
-                self.store.tell(&delivery.reply, NAK.to_owned()).await;
+                warn!(%error, "a unit could not be begun, it goes back for a while");
+                self.store
+                    .tell(&delivery.reply, nak_after(UNBEGUN_PAUSE))
+                    .await;
                 None
             }
         }
@@ -192,7 +203,7 @@ impl Core {
             let lost = unit.state == JobState::Processing;
             if lost && delivery.delivered <= 1 {
                 // A second message of a unit that runs: only if that attempt is lost is it needed.
-                let again = format!("-NAK {{\"delay\": {}}}", self.options.lease.as_nanos());
+                let again = nak_after(self.options.lease);
                 self.store.tell(&delivery.reply, again).await;
                 return Ok(None);
             }

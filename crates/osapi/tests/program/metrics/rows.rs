@@ -83,6 +83,12 @@ const RELIED_ON: &[(&str, &str, &str, Process)] = &[
         "operation",
         Process::Both,
     ),
+    (
+        "osapi_job_late_results_total",
+        "counter",
+        "operation",
+        Process::Worker,
+    ),
     ("osapi_jobs_queued", "gauge", "state", Process::Api),
     (
         "osapi_jobs_oldest_waiting_seconds",
