@@ -2,8 +2,8 @@ use serde_json::{Value, json};
 
 use crate::python::Python;
 
-/// An OTLP receiver that nobody here wrote the protocol of, over HTTP and gRPC. It does as it is told
-/// and ends when it is dropped, like one that is killed.
+/// An OTLP receiver that nobody here wrote the protocol of, over HTTP and gRPC, for metrics, spans and log records. It
+/// does as it is told and ends when it is dropped, like one that is killed.
 #[derive(Debug)]
 pub struct OtlpReceiver {
     python: Python,
@@ -16,7 +16,7 @@ pub struct OtlpReceiver {
 pub struct Received {
     /// How many requests there were so far, refused ones included.
     pub requests: u64,
-    /// Those accepted since the last time: `{transport, headers, encoding, resources, points: [{scope,
+    /// Those accepted since the last time: `{transport, headers, encoding, resources, points | spans | records: [{scope,
     /// name, kind, attributes, start, time, temporality, value | count ...}]}`.
     pub exports: Vec<Value>,
 }
@@ -24,8 +24,22 @@ pub struct Received {
 impl Received {
     /// The points of all exports, in the order they came.
     pub fn points(&self) -> impl Iterator<Item = &Value> {
+        self.items("points")
+    }
+
+    /// The spans of all exports: `{service, scope, name, kind, trace_id, span_id, parent_span_id, attributes, status}`.
+    pub fn spans(&self) -> impl Iterator<Item = &Value> {
+        self.items("spans")
+    }
+
+    /// The log records of all exports: `{scope, body, trace_id, span_id, attributes}`.
+    pub fn records(&self) -> impl Iterator<Item = &Value> {
+        self.items("records")
+    }
+
+    fn items<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Value> {
         let exports = self.exports.iter();
-        exports.flat_map(|export| export["points"].as_array().into_iter().flatten())
+        exports.flat_map(move |export| export[kind].as_array().into_iter().flatten())
     }
 
     /// Those of one metric.
@@ -91,7 +105,8 @@ impl OtlpReceiver {
     }
 
     /// What it does with the next requests, and then with all that follow: `{how: accept | delay |
-    /// status | partial | drop | hang | huge, ...}`.
+    /// status | partial | drop | lose | hang | huge, ...}`; to lose is to accept, and to drop the
+    /// connection instead of answering.
     #[allow(
         clippy::needless_pass_by_value,
         reason = "callers write `json!` in place"

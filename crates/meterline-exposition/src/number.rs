@@ -1,6 +1,10 @@
+mod short;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use meterline_sdk::Number;
+
+use short::write_short;
 
 /// Beyond this, shortest round-trip digits are no longer the plain integer.
 const EXACT_INTEGERS: f64 = 1e15;
@@ -8,6 +12,19 @@ const EXACT_INTEGERS: f64 = 1e15;
 /// Appends `number` so that reading it back gives the same value: integers as integers, floats by
 /// their shortest digits, `NaN`, `+Inf` and `-Inf` by the names the text format gives them.
 pub(crate) fn write_number(out: &mut Vec<u8>, number: Number) {
+    let magnitude = match number {
+        Number::U64(value) => value,
+        // Negative ones become too large to be short.
+        Number::I64(value) => value.cast_unsigned(),
+        Number::F64(value) => return write_float(out, value),
+    };
+    if !write_short(out, magnitude) {
+        write_long(out, number);
+    }
+}
+
+#[inline(never)]
+fn write_long(out: &mut Vec<u8>, number: Number) {
     let mut integer = itoa::Buffer::new();
     let text = match number {
         Number::U64(value) => integer.format(value),

@@ -145,13 +145,13 @@ fn write_histogram(row: &HistogramRow<'_>, naming: Naming, out: &mut Writer) {
         .zip(row.native().as_ref().and_then(native::shown_count));
     let mut count = 0;
     if row.is_fixed() || native.is_none() {
-        let mut exemplars = row.exemplars().peekable();
+        let exemplars = row.exemplars();
         let mut after = f64::NEG_INFINITY;
         for bucket in row.buckets() {
             let nested = out.begin(3);
             out.uint64(1, bucket.count);
             out.double(2, bucket.bound);
-            if let Some(exemplar) = in_bucket(&mut exemplars, after, bucket.bound) {
+            if let Some(exemplar) = in_bucket(exemplars.clone(), after, bucket.bound) {
                 write_exemplar(3, exemplar, naming, out);
             }
             out.end(nested);

@@ -15,6 +15,10 @@ use crate::encode::Batch;
 use crate::options::{Compression, ExporterError, ExporterOptions, Protocol};
 use crate::{grpc, http_protobuf, tls};
 
+/// With less time than this a request is not tried again: it would hardly be answered, and hide why the attempt before
+/// failed.
+const SHORTEST_RETRY: Duration = Duration::from_millis(100);
+
 /// Delivers requests to a collector.
 pub struct Exporter {
     options: ExporterOptions,
@@ -182,7 +186,7 @@ impl Exporter {
             let now = Instant::now();
             self.not_before = after.map(|after| now + after.min(LONGEST_ASKED));
             let next = now + backoff.wait(after);
-            if next >= deadline {
+            if next + SHORTEST_RETRY > deadline {
                 return Err(why);
             }
             tokio::time::sleep_until(next).await;

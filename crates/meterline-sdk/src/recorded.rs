@@ -11,6 +11,7 @@ use foldhash::fast::RandomState;
 use opentelemetry::KeyValue;
 use parking_lot::Mutex;
 
+use crate::cell::Places;
 use crate::diagnostics::Diagnostics;
 use crate::exemplar::ExemplarFilter;
 use crate::instrument::Instrument;
@@ -48,6 +49,8 @@ pub(crate) struct Recorded {
     /// The series without attributes, and the overflow series: neither counts against the limit.
     bare: OnceLock<Arc<Entry>>,
     overflow: OnceLock<Arc<Entry>>,
+    /// Where totals lie, if this is a sum.
+    places: Mutex<Places>,
     changes: Mutex<Changes>,
     listing: Mutex<Listing>,
     exemplar_filter: ExemplarFilter,
@@ -73,6 +76,7 @@ impl Recorded {
             counted: AtomicUsize::new(0),
             bare: OnceLock::new(),
             overflow: OnceLock::new(),
+            places: Mutex::default(),
             changes: Mutex::default(),
             listing: Mutex::default(),
             exemplar_filter,

@@ -100,15 +100,40 @@ mod with_python {
         }
     }
 
+    const PROTOCOLS: [OtlpProtocol; 2] = [OtlpProtocol::HttpProtobuf, OtlpProtocol::Grpc];
+
+    fn push_by(config: &mut TelemetryConfig, protocol: OtlpProtocol, receiver: &OtlpReceiver) {
+        let port = match protocol {
+            OtlpProtocol::Grpc => receiver.grpc(),
+            OtlpProtocol::HttpProtobuf => receiver.http(),
+        };
+        config.otlp.endpoint = Some(format!("http://127.0.0.1:{port}"));
+        config.otlp.protocol = protocol;
+    }
+
+    /// What all exports come to: the last one if values are cumulative, or else their sum.
+    fn total(temporality: Temporality, mut received: Received) -> BTreeMap<String, f64> {
+        if temporality == Temporality::Cumulative {
+            received.exports.drain(..received.exports.len() - 1);
+        }
+        shown(&received)
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn what_is_pushed_is_what_is_scraped() {
         let mut receiver = OtlpReceiver::start();
-        for temporality in [
-            Temporality::Cumulative,
-            Temporality::Delta,
-            Temporality::LowMemory,
-        ] {
-            let telemetry = telemetry(&receiver, |config| config.otlp.temporality = temporality);
+        for (protocol, temporality) in PROTOCOLS.into_iter().flat_map(|protocol| {
+            let all = [
+                Temporality::Cumulative,
+                Temporality::Delta,
+                Temporality::LowMemory,
+            ];
+            all.map(|temporality| (protocol, temporality))
+        }) {
+            let telemetry = telemetry(&receiver, |config| {
+                push_by(config, protocol, &receiver);
+                config.otlp.temporality = temporality;
+            });
             record(&telemetry, 5_000);
             telemetry.force_flush().await.expect("it is there");
             record(&telemetry, 2_000);
@@ -116,12 +141,13 @@ mod with_python {
             let page = page(telemetry.listen_addr().expect("it listens")).await;
             let scraped = samples(&page, "shop_");
             assert_eq!(scraped.len(), 7 * (1 + 16 + 2), "{page}");
-            let mut received = receiver.take();
-            if temporality == Temporality::Cumulative {
-                // The last one is the whole.
-                received.exports.drain(..received.exports.len() - 1);
-            }
-            assert_eq!(shown(&received), scraped, "{temporality:?}");
+            let received = receiver.take();
+            assert_eq!(received.exports.len(), 2);
+            assert_eq!(
+                total(temporality, received),
+                scraped,
+                "{protocol:?}, {temporality:?}"
+            );
             let exports = samples(&page, "meterline_otlp_exports_total{outcome=\"success\"}");
             assert_eq!(exports.into_values().collect::<Vec<_>>(), [2.0]);
             telemetry.shutdown().await.expect("it is there");
@@ -129,43 +155,53 @@ mod with_python {
         }
     }
 
+    /// How long both paths are under load, each way: longer in `cargo xtask chaos`.
+    fn load() -> Duration {
+        let seconds = std::env::var("METERLINE_LOAD_SECONDS").ok();
+        let seconds = seconds.map_or(2, |given| given.parse().expect("a number of seconds"));
+        Duration::from_secs(seconds)
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn under_load_both_ways_out_end_with_equal_totals() {
-        let mut receiver = OtlpReceiver::start();
-        let telemetry = Arc::new(telemetry(&receiver, |config| {
-            config.otlp.temporality = Temporality::Delta;
-            config.otlp.interval = Duration::from_millis(50);
-        }));
-        let addr = telemetry.listen_addr().expect("it listens");
-        let stop = Arc::new(AtomicBool::new(false));
-        let recorders: Vec<_> = (0..2)
-            .map(|_| {
-                let (telemetry, stop) = (Arc::clone(&telemetry), Arc::clone(&stop));
-                std::thread::spawn(move || {
-                    while !stop.load(SeqCst) {
-                        record(&telemetry, 1_000);
-                    }
+        for (protocol, temporality) in PROTOCOLS
+            .into_iter()
+            .zip([Temporality::Delta, Temporality::Cumulative])
+        {
+            let mut receiver = OtlpReceiver::start();
+            let telemetry = Arc::new(telemetry(&receiver, |config| {
+                push_by(config, protocol, &receiver);
+                config.otlp.temporality = temporality;
+                config.otlp.interval = load() / 40;
+            }));
+            let addr = telemetry.listen_addr().expect("it listens");
+            let stop = Arc::new(AtomicBool::new(false));
+            let recorders: Vec<_> = (0..2)
+                .map(|_| {
+                    let (telemetry, stop) = (Arc::clone(&telemetry), Arc::clone(&stop));
+                    std::thread::spawn(move || {
+                        while !stop.load(SeqCst) {
+                            record(&telemetry, 1_000);
+                        }
+                    })
                 })
-            })
-            .collect();
-        let until = Instant::now() + Duration::from_secs(3);
-        while Instant::now() < until {
-            page(addr).await;
+                .collect();
+            let until = Instant::now() + load();
+            while Instant::now() < until {
+                page(addr).await;
+            }
+            stop.store(true, SeqCst);
+            for recorder in recorders {
+                recorder.join().expect("it only records");
+            }
+            telemetry.force_flush().await.expect("it is there");
+            let scraped = samples(&page(addr).await, "shop_");
+            let received = receiver.take();
+            let exports = received.exports.len();
+            assert!(exports > 3, "{exports} exports");
+            assert_eq!(total(temporality, received), scraped, "{protocol:?}");
+            telemetry.shutdown().await.expect("it is there");
         }
-        stop.store(true, SeqCst);
-        for recorder in recorders {
-            recorder.join().expect("it only records");
-        }
-        telemetry.force_flush().await.expect("it is there");
-        let scraped = samples(&page(addr).await, "shop_");
-        let received = receiver.take();
-        assert!(
-            received.exports.len() > 3,
-            "{} exports",
-            received.exports.len()
-        );
-        assert_eq!(shown(&received), scraped);
-        telemetry.shutdown().await.expect("it is there");
     }
 
     #[tokio::test(flavor = "multi_thread")]

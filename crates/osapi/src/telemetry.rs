@@ -85,7 +85,9 @@ impl ProcessTelemetry {
         let locked = key.filter(|_| telemetry.metrics.auth == Auth::Bearer);
         let readings = Readings::default();
         let database = readings.clone();
-        let mut builder = Telemetry::builder().config(telemetry);
+        let mut builder = Telemetry::builder()
+            .config(telemetry)
+            .url_scheme(scheme(config));
         if let Some(key) = locked {
             builder = builder.bearer_check(metrics_check(Arc::clone(key)));
         }
@@ -262,16 +264,20 @@ impl ProcessTelemetry {
     }
 }
 
+/// `url.scheme` of the requests to the API.
+fn scheme(config: &Config) -> &'static str {
+    match config.api.tls {
+        Some(_) => "https",
+        None => "http",
+    }
+}
+
 /// What requests have spans, if any have.
 fn serving(config: &Config) -> Option<Serving> {
     let metrics = &config.telemetry.metrics;
     let paths = std::iter::once(&metrics.path).chain(&metrics.json_path);
     config.telemetry.traces.enabled.then(|| Serving {
-        scheme: if config.api.tls.is_some() {
-            "https"
-        } else {
-            "http"
-        },
+        scheme: scheme(config),
         exclude: paths.cloned().collect(),
     })
 }

@@ -128,7 +128,7 @@ impl<'a> Origin<'a> {
         Some(metric.start(series))
     }
 
-    fn exemplars(self) -> impl Iterator<Item = &'a Exemplar> {
+    fn exemplars(self) -> impl Iterator<Item = &'a Exemplar> + Clone + use<'a> {
         let metric = self.metric.filter(|metric| !metric.exemplars.is_empty());
         metric
             .into_iter()
@@ -225,7 +225,7 @@ impl<'a> NumberRow<'a> {
     }
 
     /// Measurements that are examples of this total, of a counter.
-    pub fn exemplars(&self) -> impl Iterator<Item = &'a Exemplar> + use<'a> {
+    pub fn exemplars(&self) -> impl Iterator<Item = &'a Exemplar> + Clone + use<'a> {
         self.origin.exemplars()
     }
 }
@@ -355,7 +355,7 @@ impl<'a> HistogramRow<'a> {
     }
 
     /// Measurements that are examples of this distribution.
-    pub fn exemplars(&self) -> impl Iterator<Item = &'a Exemplar> + use<'a> {
+    pub fn exemplars(&self) -> impl Iterator<Item = &'a Exemplar> + Clone + use<'a> {
         self.origin.exemplars()
     }
 }

@@ -1,131 +1,21 @@
-//! Protobuf pages as prost decodes them, by the public `metrics.proto` of Prometheus' client model:
-//! an implementation of the wire format that we did not write.
+//! Protobuf pages hold what the families say, decoded by prost.
 
 use std::collections::BTreeMap;
 
-use meterline_exposition::{Block, Format, Translator};
-use prost::Message;
+use meterline_exposition::{Block, Format, HistogramRow, TranslationOptions, Translator};
 
-use crate::{hostile, scenarios};
+use crate::hostile;
+use crate::meant::{Example, Labels, bits, example, latest_in, millis, owned};
+use crate::messages::{
+    Exemplar, Histogram, LabelPair, Metric, MetricFamily, Span, Timestamp, decode,
+};
+use crate::scenarios;
 
-#[derive(Clone, PartialEq, Message)]
-struct MetricFamily {
-    #[prost(string, optional, tag = "1")]
-    name: Option<String>,
-    #[prost(string, optional, tag = "2")]
-    help: Option<String>,
-    #[prost(int32, optional, tag = "3")]
-    kind: Option<i32>,
-    #[prost(message, repeated, tag = "4")]
-    metric: Vec<Metric>,
-    #[prost(string, optional, tag = "5")]
-    unit: Option<String>,
+fn decoded(page: &[u8]) -> Vec<MetricFamily> {
+    decode(page).expect("messages")
 }
 
-#[derive(Clone, PartialEq, Message)]
-struct Metric {
-    #[prost(message, repeated, tag = "1")]
-    label: Vec<LabelPair>,
-    #[prost(message, optional, tag = "2")]
-    gauge: Option<Number>,
-    #[prost(message, optional, tag = "3")]
-    counter: Option<Number>,
-    #[prost(message, optional, tag = "7")]
-    histogram: Option<Histogram>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct LabelPair {
-    #[prost(string, optional, tag = "1")]
-    name: Option<String>,
-    #[prost(string, optional, tag = "2")]
-    value: Option<String>,
-}
-
-/// A gauge, which has the value only, or a counter.
-#[derive(Clone, PartialEq, Message)]
-struct Number {
-    #[prost(double, optional, tag = "1")]
-    value: Option<f64>,
-    #[prost(message, optional, tag = "2")]
-    exemplar: Option<Exemplar>,
-    #[prost(message, optional, tag = "3")]
-    created: Option<Timestamp>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Exemplar {
-    #[prost(message, repeated, tag = "1")]
-    label: Vec<LabelPair>,
-    #[prost(double, optional, tag = "2")]
-    value: Option<f64>,
-    #[prost(message, optional, tag = "3")]
-    timestamp: Option<Timestamp>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Timestamp {
-    #[prost(int64, tag = "1")]
-    seconds: i64,
-    #[prost(int32, tag = "2")]
-    nanos: i32,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Histogram {
-    #[prost(uint64, optional, tag = "1")]
-    count: Option<u64>,
-    #[prost(double, optional, tag = "2")]
-    sum: Option<f64>,
-    #[prost(message, repeated, tag = "3")]
-    bucket: Vec<Bucket>,
-    #[prost(sint32, optional, tag = "5")]
-    schema: Option<i32>,
-    #[prost(double, optional, tag = "6")]
-    zero_threshold: Option<f64>,
-    #[prost(uint64, optional, tag = "7")]
-    zero_count: Option<u64>,
-    #[prost(message, repeated, tag = "9")]
-    negative_span: Vec<Span>,
-    #[prost(sint64, repeated, tag = "10")]
-    negative_delta: Vec<i64>,
-    #[prost(message, repeated, tag = "12")]
-    positive_span: Vec<Span>,
-    #[prost(sint64, repeated, tag = "13")]
-    positive_delta: Vec<i64>,
-    #[prost(message, optional, tag = "15")]
-    created: Option<Timestamp>,
-    #[prost(message, repeated, tag = "16")]
-    exemplars: Vec<Exemplar>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Bucket {
-    #[prost(uint64, optional, tag = "1")]
-    count: Option<u64>,
-    #[prost(double, optional, tag = "2")]
-    bound: Option<f64>,
-    #[prost(message, optional, tag = "3")]
-    exemplar: Option<Exemplar>,
-}
-
-#[derive(Clone, Copy, PartialEq, Message)]
-struct Span {
-    #[prost(sint32, optional, tag = "1")]
-    offset: Option<i32>,
-    #[prost(uint32, optional, tag = "2")]
-    length: Option<u32>,
-}
-
-fn decoded(mut page: &[u8]) -> Vec<MetricFamily> {
-    let mut families = Vec::new();
-    while !page.is_empty() {
-        families.push(MetricFamily::decode_length_delimited(&mut page).expect("a message"));
-    }
-    families
-}
-
-fn labels(pairs: &[LabelPair]) -> BTreeMap<String, String> {
+fn labels(pairs: &[LabelPair]) -> Labels {
     let pairs = pairs.iter().cloned();
     pairs
         .map(|pair| {
@@ -141,73 +31,145 @@ fn same(a: Option<f64>, b: f64) -> bool {
     a.is_some_and(|a| a.to_bits() == b.to_bits())
 }
 
+fn shown(exemplar: &Exemplar) -> Example {
+    Example {
+        labels: labels(&exemplar.label),
+        value: bits(exemplar.value.expect("a value")),
+        millis: millis(exemplar.timestamp.as_ref().expect("a time").seconds()),
+    }
+}
+
 #[test]
 fn hostile_pages_hold_what_the_families_say() {
-    for (options, snapshot) in hostile::samples(500) {
-        let mut translator = Translator::new(options);
+    for (options, snapshot) in hostile::samples(700) {
+        let given: usize = snapshot.metrics.iter().map(|m| m.data.len()).sum();
+        let target = options.target_info && !snapshot.resource.attributes().is_empty();
+        let mut translator = Translator::new(options.clone());
         let families = translator.translate(&snapshot);
         let mut page = Vec::new();
-        Format::Protobuf.encode(&families, &mut page);
+        let left_out = Format::Protobuf.encode(&families, &mut page);
         let decoded = decoded(&page);
         assert_eq!(decoded.len(), families.iter().count());
         for (read, family) in decoded.iter().zip(families.iter()) {
             assert_eq!(read.name.as_deref(), Some(family.name()));
             assert_eq!(read.help.as_deref().unwrap_or_default(), family.help());
+            if let Some(unit) = &read.unit {
+                assert_eq!(unit, family.unit());
+            }
             let mut metrics = read.metric.iter();
             for block in family.blocks() {
-                compare(&block, &mut metrics);
+                compare(&block, &options, &mut metrics);
             }
             assert_eq!(metrics.next(), None);
         }
+        // What is not there was counted.
+        let points: usize = decoded.iter().map(|family| family.metric.len()).sum();
+        let dropped = families.dropped().and(left_out).total();
+        assert_eq!(points as u64 + dropped, given as u64 + u64::from(target));
     }
 }
 
-fn compare<'a>(block: &Block<'_>, metrics: &mut impl Iterator<Item = &'a Metric>) {
+fn compare<'a>(
+    block: &Block<'_>,
+    options: &TranslationOptions,
+    metrics: &mut impl Iterator<Item = &'a Metric>,
+) {
     let mut next = || metrics.next().expect("a message for every point");
-    let meant = |labels: meterline_exposition::Labels<'_>| {
-        let labels = labels.iter();
-        labels
-            .map(|(name, value)| (name.into_owned(), value.into_owned()))
-            .collect::<BTreeMap<_, _>>()
-    };
     match block {
         Block::Numbers(block) => {
             for row in block.iter() {
                 let read = next();
-                assert_eq!(labels(&read.label), meant(row.labels));
+                assert_eq!(labels(&read.label), owned(row.labels));
                 let number = read
                     .counter
                     .as_ref()
                     .or(read.gauge.as_ref())
                     .expect("a number");
                 assert!(same(number.value, row.value.as_f64()), "{read:?}");
+                if read.counter.is_some() {
+                    let numbers = row.exemplars().filter(|e| !e.value.as_f64().is_nan());
+                    let latest = numbers.max_by_key(|e| e.time);
+                    let meant = latest.map(|latest| example(latest, options));
+                    assert_eq!(number.exemplar.as_ref().map(shown), meant);
+                    assert_eq!(number.created.map(Timestamp::time), row.start());
+                } else {
+                    assert_eq!((&number.exemplar, number.created), (&None, None));
+                }
             }
         }
         Block::Histograms(block) => {
             for row in block.iter() {
                 let read = next();
-                assert_eq!(labels(&read.label), meant(row.labels));
-                let read = read.histogram.as_ref().expect("a histogram");
-                assert!(same(read.sum, row.sum().as_f64()), "{read:?}");
-                if !read.bucket.is_empty() {
-                    let shown = read.bucket.iter().map(|b| (b.bound, b.count));
-                    let meant = row.buckets().map(|b| (Some(b.bound), Some(b.count)));
-                    assert!(shown.eq(meant), "{read:?}");
-                }
-                assert!(read.schema.is_some() || !read.bucket.is_empty(), "{read:?}");
-                let length = |spans: &[Span]| spans.iter().filter_map(|s| s.length).sum::<u32>();
-                assert_eq!(
-                    length(&read.positive_span) as usize,
-                    read.positive_delta.len()
-                );
-                assert_eq!(
-                    length(&read.negative_span) as usize,
-                    read.negative_delta.len()
-                );
+                assert_eq!(labels(&read.label), owned(row.labels));
+                compare_histogram(read.histogram.as_ref().expect("a histogram"), &row, options);
             }
         }
         _ => unreachable!("a block of a kind this test does not know"),
     }
+}
+
+fn compare_histogram(read: &Histogram, row: &HistogramRow<'_>, options: &TranslationOptions) {
+    assert!(same(read.sum, row.sum().as_f64()), "{read:?}");
+    assert_eq!(read.created.map(Timestamp::time), row.start());
+    if !read.bucket.is_empty() {
+        let mut below = f64::NEG_INFINITY;
+        let meant: Vec<_> = row
+            .buckets()
+            .map(|bucket| {
+                let latest = latest_in(row, below, bucket.bound);
+                below = bucket.bound;
+                let exemplar = latest.map(|latest| example(latest, options));
+                (Some(bucket.bound), Some(bucket.count), exemplar)
+            })
+            .collect();
+        let read = read.bucket.iter();
+        let read: Vec<_> = read
+            .map(|b| (b.bound, b.count, b.exemplar.as_ref().map(shown)))
+            .collect();
+        assert_eq!(read, meant);
+        assert_eq!(read.last().map(|last| last.0), Some(Some(f64::INFINITY)));
+    }
+    assert!(read.schema.is_some() || !read.bucket.is_empty(), "{read:?}");
+    let Some(schema) = read.schema else {
+        assert!(read.exemplars.is_empty() && read.zero_count.is_none());
+        return;
+    };
+    let native = row.native().expect("exponential buckets were recorded");
+    assert_eq!(schema, i32::from(native.scale.min(8)));
+    assert_eq!(read.zero_count, Some(native.zero_count));
+    let merged = u32::from(native.scale.abs_diff(native.scale.min(8))).min(63);
+    for (spans, deltas, recorded) in [
+        (&read.positive_span, &read.positive_delta, native.positive),
+        (&read.negative_span, &read.negative_delta, native.negative),
+    ] {
+        let mut meant = BTreeMap::new();
+        for (at, count) in (i64::from(recorded.offset)..).zip(recorded.counts) {
+            let index = ((at >> merged) + 1).min(i64::from(i32::MAX));
+            *meant.entry(index).or_insert(0) += i128::from(*count);
+        }
+        meant.retain(|_, count| *count > 0);
+        assert_eq!(populated(spans, deltas), meant);
+    }
+    let meant = row.exemplars().filter(|e| !e.value.as_f64().is_nan());
+    let meant: Vec<_> = meant.map(|exemplar| example(exemplar, options)).collect();
+    assert_eq!(read.exemplars.iter().map(shown).collect::<Vec<_>>(), meant);
+}
+
+/// The buckets of spans and differences, by index.
+fn populated(spans: &[Span], deltas: &[i64]) -> BTreeMap<i64, i128> {
+    let (mut index, mut count, mut deltas) = (0, 0, deltas.iter());
+    let mut buckets = BTreeMap::new();
+    for span in spans {
+        index += i64::from(span.offset.unwrap_or_default());
+        for _ in 0..span.length.unwrap_or_default() {
+            count += i128::from(*deltas.next().expect("a difference per bucket"));
+            assert!(count > 0, "empty buckets are left out");
+            buckets.insert(index, count);
+            index += 1;
+        }
+    }
+    assert_eq!(deltas.next(), None);
+    buckets
 }
 
 /// Trap 28: the specification's example, a scale that is too fine, one that is too coarse, and one

@@ -15,6 +15,8 @@ mod fields;
 mod golden;
 mod hostile;
 mod json;
+mod meant;
+mod messages;
 mod round_trip;
 mod scenarios;
 mod strict;

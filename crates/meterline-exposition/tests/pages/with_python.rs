@@ -2,10 +2,9 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use meterline_exposition::{Block, Families, Format, Kind, TranslationOptions, Translator};
-use meterline_sdk::{Data, Exemplars, Metric, Number};
+use meterline_exposition::{Format, TranslationOptions, Translator};
+use meterline_sdk::{Data, Exemplars, Metric};
 use opentelemetry::KeyValue;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -16,25 +15,14 @@ use xtask::Python;
 
 use crate::build::{for_format, metric, page, snapshot, text_page};
 use crate::hostile::{any_number, any_options, any_text, hostile_snapshot};
+use crate::meant::{Example, Labels, OpenMetrics, Point, Samples, bits, meant, millis};
 use crate::scenarios;
-
-pub(crate) type Labels = BTreeMap<String, String>;
-pub(crate) type Samples = BTreeMap<(String, Labels), u64>;
 
 pub(crate) fn config(cases: u32) -> Config {
     Config {
         cases,
         failure_persistence: None,
         ..Config::default()
-    }
-}
-
-/// Values that are equal on a page: all NaNs are one.
-pub(crate) fn bits(value: f64) -> u64 {
-    if value.is_nan() {
-        f64::NAN.to_bits()
-    } else {
-        value.to_bits()
     }
 }
 
@@ -65,8 +53,11 @@ fn parsed(python: &mut Python, format: Format, page: &str) -> (Samples, BTreeMap
             let line = lines.next().expect("a line for every sample");
             let name = name_of(sample, line, kind == "counter");
             let series = (name, labels_of(&sample["labels"]));
-            let value = sample["value"].as_str().and_then(|v| v.parse::<f64>().ok());
-            let before = samples.insert(series.clone(), bits(value.expect("a number")));
+            let point = Point {
+                value: bits(number(&sample["value"])),
+                exemplar: example(&sample["exemplar"]),
+            };
+            let before = samples.insert(series.clone(), point);
             assert_eq!(before, None, "{series:?} is there twice:\n{page}");
         }
         let name = family["name"].as_str().expect("a name").to_owned();
@@ -106,6 +97,20 @@ fn unquoted(text: &str) -> String {
     panic!("no end of {text}");
 }
 
+/// A number, as Python writes it.
+fn number(value: &Value) -> f64 {
+    let text = value.as_str().expect("a number is written as text");
+    text.parse().expect("a number")
+}
+
+fn example(exemplar: &Value) -> Option<Example> {
+    exemplar.is_object().then(|| Example {
+        labels: labels_of(&exemplar["labels"]),
+        value: bits(number(&exemplar["value"])),
+        millis: millis(number(&exemplar["timestamp"])),
+    })
+}
+
 fn labels_of(labels: &Value) -> Labels {
     let labels = labels.as_object().expect("labels").iter();
     let labels = labels.map(|(name, value)| {
@@ -113,89 +118,6 @@ fn labels_of(labels: &Value) -> Labels {
         (name.clone(), value.to_owned())
     });
     labels.collect()
-}
-
-/// What the families say a page should hold, and of how many points. OpenMetrics forbids some.
-pub(crate) fn expected(
-    families: &Families<'_>,
-    openmetrics: Option<&BTreeMap<String, String>>,
-    created: bool,
-) -> (Samples, u64) {
-    let mut samples = Samples::new();
-    let mut points = 0;
-    let mut add = |name: String, labels: Labels, value: f64| {
-        assert_eq!(samples.insert((name, labels), bits(value)), None);
-    };
-    for family in families.iter() {
-        let name = family.name();
-        let stem = openmetrics.and_then(|types| {
-            let stem = name.strip_suffix("_total")?;
-            (types.get(stem)? == "counter" && family.kind() == Kind::Counter).then_some(stem)
-        });
-        for block in family.blocks() {
-            match block {
-                Block::Numbers(block) => {
-                    for row in block.iter() {
-                        let value = row.value.as_f64();
-                        if let Some(stem) = stem {
-                            if value.is_nan() || value < 0.0 {
-                                continue;
-                            }
-                            if let Some(start) = row.start().filter(|_| created) {
-                                add(format!("{stem}_created"), owned(row.labels), seconds(start));
-                            }
-                        }
-                        points += 1;
-                        add(name.to_owned(), owned(row.labels), value);
-                    }
-                }
-                Block::Histograms(block) => {
-                    for row in block.iter() {
-                        points += 1;
-                        let labels = owned(row.labels);
-                        let (mut count, mut negative) = (Number::U64(0), false);
-                        for bucket in row.buckets() {
-                            let mut labels = labels.clone();
-                            let le = if openmetrics.is_some() {
-                                bucket.canonical_le
-                            } else {
-                                bucket.le
-                            };
-                            let le = labels.insert("le".to_owned(), le.to_owned());
-                            assert_eq!(le, None, "only buckets have `le`");
-                            count = Number::U64(bucket.count);
-                            negative |= bucket.bound < 0.0;
-                            add(format!("{name}_bucket"), labels, count.as_f64());
-                        }
-                        let sum = row.sum().as_f64();
-                        if openmetrics.is_none() || (!negative && sum >= 0.0) {
-                            add(format!("{name}_count"), labels.clone(), count.as_f64());
-                            add(format!("{name}_sum"), labels.clone(), sum);
-                        }
-                        if let Some(start) =
-                            row.start().filter(|_| created && openmetrics.is_some())
-                        {
-                            add(format!("{name}_created"), labels, seconds(start));
-                        }
-                    }
-                }
-                _ => unreachable!("a block of a kind this test does not know"),
-            }
-        }
-    }
-    (samples, points)
-}
-
-fn seconds(time: SystemTime) -> f64 {
-    let since_epoch = time.duration_since(UNIX_EPOCH).expect("it is later");
-    since_epoch.as_secs_f64()
-}
-
-fn owned(labels: meterline_exposition::Labels<'_>) -> Labels {
-    let labels = labels.iter();
-    labels
-        .map(|(name, value)| (name.into_owned(), value.into_owned()))
-        .collect()
 }
 
 /// Whatever is recorded, the page is read back as it was meant, and no point is lost uncounted.
@@ -214,15 +136,18 @@ fn hostile_snapshots_read_back() {
                 .map(|metric| metric.data.len())
                 .sum();
             let target = options.target_info && !snapshot.resource.attributes().is_empty();
-            let created = options.created_timestamps;
-            let mut translator = Translator::new(options);
+            let mut translator = Translator::new(options.clone());
             let families = translator.translate(&snapshot);
             let mut page = Vec::new();
             let left_out = format.encode(&families, &mut page);
             let page = String::from_utf8(page).expect("a page is UTF-8");
             let (samples, types) = parsed(&mut python.borrow_mut(), format, &page);
-            let types = (format == Format::OpenMetrics).then_some(&types);
-            let (expected, points) = expected(&families, types, created);
+            let openmetrics = OpenMetrics {
+                types: &types,
+                options: &options,
+            };
+            let openmetrics = (format == Format::OpenMetrics).then_some(&openmetrics);
+            let (expected, points) = meant(&families, openmetrics);
             prop_assert_eq!(samples, expected, "{}", page);
             let dropped = families.dropped().and(left_out).total();
             prop_assert_eq!(points + dropped, given as u64 + u64::from(target));
@@ -272,7 +197,7 @@ fn values_read_back_exactly() {
                 let labels = labels.map(|(name, value)| (name.to_owned(), value.clone()));
                 (
                     ("x_y_seconds".to_owned(), labels.collect()),
-                    bits(number.as_f64()),
+                    Point::bare(number.as_f64()),
                 )
             })
             .collect();
@@ -295,17 +220,16 @@ fn golden_pages_are_read() {
             let options = for_format(format, scenario.options.clone());
             let page = page(format, &options, &scenario.snapshot);
             let page = String::from_utf8(page).expect("a page is UTF-8");
-            let created = options.created_timestamps;
-            let mut translator = Translator::new(options);
+            let mut translator = Translator::new(options.clone());
             let families = translator.translate(&scenario.snapshot);
             let (samples, types) = parsed(&mut python, format, &page);
-            let types = (format == Format::OpenMetrics).then_some(&types);
-            assert_eq!(
-                samples,
-                expected(&families, types, created).0,
-                "{}",
-                scenario.name
-            );
+            let openmetrics = OpenMetrics {
+                types: &types,
+                options: &options,
+            };
+            let openmetrics = (format == Format::OpenMetrics).then_some(&openmetrics);
+            let (expected, _) = meant(&families, openmetrics);
+            assert_eq!(samples, expected, "{}", scenario.name);
         }
     }
 }

@@ -1,10 +1,11 @@
 //! What a series records into: cells of atomics, one per aggregation.
 //!
-//! A cell begins as a single stripe. When threads are seen to fight over it, it grows stripes that
-//! each have cache lines of their own, and a reader adds them up.
+//! A cell begins as a single stripe; those of sums lie side by side. When threads are seen to fight
+//! over it, it grows stripes that each have cache lines of their own, and a reader adds them up.
 
 pub(crate) mod exponential;
 mod histogram;
+mod lines;
 mod stripe;
 mod sum;
 
@@ -12,6 +13,7 @@ use std::sync::OnceLock;
 
 pub(crate) use exponential::ExponentialCell;
 pub(crate) use histogram::{HistogramCell, TakenHistogram, bucket_of};
+pub(crate) use lines::{Lines, Order, Places};
 pub(crate) use sum::SumCell;
 
 use crate::number::Measure;

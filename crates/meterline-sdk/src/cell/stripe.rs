@@ -10,8 +10,9 @@ use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 /// that two threads happen to touch at once stays small; a hot one grows within microseconds.
 const PATIENCE: u32 = 8;
 
-/// How often a cell's only stripe may change hands between two readings before the cell grows. Each
-/// time costs a cache miss, long before threads are so quick that they lose races.
+/// How often a cell's only stripe, or a line that several share, may change hands between two readings
+/// before who comes next should grow. Each time costs a cache miss, long before threads are so quick
+/// that they lose races.
 const HANDOVERS: u64 = 4096;
 
 /// More stripes than this cost more to add up than they save.
@@ -49,7 +50,7 @@ pub(super) fn relieve(has_many: bool) -> bool {
     lost.is_multiple_of(PATIENCE)
 }
 
-/// Notes in `turns` that this thread uses a cell's only stripe; whether that has changed hands so
+/// Notes in `turns` that this thread uses what is counted there; whether that has changed hands so
 /// often since the last reading that the cell should grow.
 #[inline]
 pub(super) fn changed_hands(turns: &AtomicU64) -> bool {
@@ -61,7 +62,7 @@ pub(super) fn changed_hands(turns: &AtomicU64) -> bool {
     // The thread in the low half, the changes in the high one. Two threads at once may count one.
     let changes = (seen >> 32) + 1;
     turns.store(changes << 32 | me, Relaxed);
-    changes == HANDOVERS
+    changes.is_multiple_of(HANDOVERS)
 }
 
 /// Begins to count anew: what counts is how often in the time of one reading.

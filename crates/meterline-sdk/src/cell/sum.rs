@@ -2,6 +2,7 @@ use std::sync::OnceLock;
 
 use crossbeam_utils::CachePadded;
 
+use super::lines::{Owned, Place};
 use super::stripe;
 use crate::number::Measure;
 use crate::sync::atomic::{
@@ -10,11 +11,10 @@ use crate::sync::atomic::{
 };
 
 /// A running total.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct SumCell {
-    first: AtomicU64,
-    /// Who used `first` last, and how often that changed.
-    turns: AtomicU64,
+    /// Where it is; once there are stripes, what was added before.
+    owned: Owned,
     more: OnceLock<Box<Stripes>>,
 }
 
@@ -23,21 +23,46 @@ pub(crate) struct SumCell {
 struct Stripes(Box<[CachePadded<AtomicU64>]>);
 
 impl SumCell {
-    pub(crate) fn add<M: Measure>(&self, value: M) {
-        let stripes = self.more.get().map(|stripes| &*stripes.0);
-        let word = match stripes {
-            None => &self.first,
-            Some(stripes) => &*stripes[stripe::current(stripes.len())],
-        };
-        let contended = add_was_contended(word, value) && stripe::relieve(stripes.is_some());
-        if contended || (stripes.is_none() && stripe::changed_hands(&self.turns)) {
-            self.more.get_or_init(new_stripes);
+    /// A total of zero at this place.
+    pub(crate) fn new(owned: Owned) -> Self {
+        Self {
+            owned,
+            more: OnceLock::new(),
         }
+    }
+
+    pub(crate) fn add<M: Measure>(&self, value: M) {
+        if let Some(Stripes(stripes)) = self.more.get().map(Box::as_ref) {
+            if add_was_contended(&stripes[stripe::current(stripes.len())], value) {
+                stripe::relieve(true);
+            }
+            return;
+        }
+        let contended = add_was_contended(self.owned.word(), value) && stripe::relieve(false);
+        if contended || self.owned.changed_hands() {
+            self.grow();
+        }
+    }
+
+    #[cold]
+    fn grow(&self) {
+        // First, so that whoever sees a stripe sees that there are some.
+        self.owned.mark_striped();
+        self.more.get_or_init(new_stripes);
+    }
+
+    /// Where it is among the instrument's totals.
+    pub(crate) fn place(&self) -> Place {
+        self.owned.place()
+    }
+
+    /// The place, of a total that is zero and that nobody can add to any more.
+    pub(crate) fn into_owned(self) -> Owned {
+        self.owned
     }
 
     /// The total, as bits of the same number type that was added.
     pub(crate) fn total<M: Measure>(&self) -> u64 {
-        stripe::was_read(&self.turns);
         self.fold::<M>(|word| word.load(Relaxed))
     }
 
@@ -47,7 +72,7 @@ impl SumCell {
     }
 
     fn fold<M: Measure>(&self, read: impl Fn(&AtomicU64) -> u64) -> u64 {
-        let first = M::from_bits(read(&self.first));
+        let first = M::from_bits(read(self.owned.word()));
         let Some(Stripes(stripes)) = self.more.get().map(Box::as_ref) else {
             return first.bits();
         };
@@ -82,13 +107,15 @@ pub(super) fn add_was_contended<M: Measure>(word: &AtomicU64, value: M) -> bool 
 
 #[cfg(test)]
 mod tests {
+    use super::super::lines::Places;
     use super::*;
 
     #[test]
     fn a_total_is_that_of_all_stripes() {
-        let sum = SumCell::default();
+        let mut places = Places::default();
+        let sum = SumCell::new(places.take());
         sum.add(-7i64);
-        sum.more.get_or_init(new_stripes);
+        sum.grow();
         for _ in 0..3 {
             sum.add(10i64);
             // As if this thread had met another one.
@@ -96,9 +123,32 @@ mod tests {
         }
         assert_eq!(sum.total::<i64>(), 23i64.bits());
         assert_eq!(
-            sum.first.load(Relaxed),
+            sum.owned.word().load(Relaxed),
             (-7i64).bits(),
             "what is grown is used"
         );
+    }
+
+    #[test]
+    fn threads_that_share_a_line_leave_it() {
+        let mut places = Places::default();
+        let [one, other] = [(); 2].map(|()| SumCell::new(places.take()));
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        let one_left = &|| [&one, &other].iter().any(|sum| sum.more.get().is_some());
+        let recorded = std::thread::scope(|scope| {
+            let both = [&one, &other].map(|sum| {
+                scope.spawn(move || {
+                    let mut added = 0u64;
+                    while !one_left() && std::time::Instant::now() < deadline {
+                        (0..1000).for_each(|_| sum.add(1u64));
+                        added += 1000;
+                    }
+                    added
+                })
+            });
+            both.map(|thread| thread.join().expect("it only adds"))
+        });
+        assert!(one_left(), "they never met");
+        assert_eq!([&one, &other].map(SumCell::total::<u64>), recorded);
     }
 }

@@ -117,7 +117,7 @@ impl Recorded {
 
     fn create<M: Measure>(&self, attributes: Attributes, first: M) -> Arc<Entry> {
         let cell = match &self.instrument().aggregation {
-            Aggregation::Sum { .. } => Cell::Sum(SumCell::default()),
+            Aggregation::Sum { .. } => Cell::Sum(SumCell::new(self.places.lock().take())),
             // A collection between this and the recording must not see a value nobody set.
             Aggregation::LastValue => Cell::LastValue(AtomicU64::new(first.bits())),
             Aggregation::Histogram { bounds } => Cell::Histogram {

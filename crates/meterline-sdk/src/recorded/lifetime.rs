@@ -9,7 +9,7 @@ use opentelemetry::KeyValue;
 use super::read::{Listed, Listing};
 use super::{Entry, Recorded};
 use crate::Attributes;
-use crate::cell::Taken;
+use crate::cell::{Cell, Taken};
 use crate::instrument::Aggregation;
 use crate::lookup::{self, Found};
 use crate::number::{Measure, NumberKind};
@@ -238,6 +238,9 @@ impl Recorded {
         // Synchronizes with whoever let go of it last.
         let entry = Arc::into_inner(entry)?;
         if entry.is_dormant() && !entry.holds_anything::<M>() {
+            if let Cell::Sum(sum) = entry.cell {
+                self.places.lock().give_back(&sum.into_owned());
+            }
             return None;
         }
         // Recorded into by one who let go of it just now.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::lifetime::{Ended, Occasion};
 use super::{Entry, Recorded};
-use crate::cell::{Cell, ExponentialCell, Taken, TakenHistogram, fingerprint};
+use crate::cell::{Cell, ExponentialCell, Lines, Order, Taken, TakenHistogram, fingerprint};
 use crate::instrument::Aggregation;
 use crate::number::{Measure, NumberKind};
 use crate::series::{Series, SeriesList};
@@ -33,6 +33,8 @@ pub(crate) struct Reading {
 pub(super) struct Listing {
     /// In the order of their attributes.
     pub(super) listed: Vec<Listed>,
+    /// Which of them the totals in the instrument's lines are of, if they are sums.
+    order: Order,
     /// Whether all of them record in exponential buckets too, because a reader wants those.
     pub(super) second: bool,
     /// The same series for snapshots.
@@ -127,6 +129,11 @@ impl Listing {
             .sort_by(|a, b| a.entry.attributes.cmp(&b.entry.attributes));
         let series = self.listed.iter().map(|listed| Arc::clone(&listed.series));
         self.series = series.collect();
+        let place = |listed: &Listed| match &listed.entry.cell {
+            Cell::Sum(sum) => Some(sum.place()),
+            _ => None,
+        };
+        self.order = Order::of(self.listed.iter().filter_map(place));
     }
 }
 
@@ -184,9 +191,9 @@ impl Recorded {
         match &self.instrument().aggregation {
             Aggregation::Sum { monotonic } => Data::Sum {
                 monotonic: *monotonic,
-                values: listed.iter().map(single::<M>).collect(),
+                values: totals::<M>(listing, &self.places.lock().lines()),
             },
-            Aggregation::LastValue => Data::Gauge(listed.iter().map(single::<M>).collect()),
+            Aggregation::LastValue => Data::Gauge(listed.iter().map(last::<M>).collect()),
             Aggregation::Histogram { bounds } if !listing.second => {
                 Data::Histogram(explicit::<M>(bounds, listed))
             }
@@ -255,11 +262,31 @@ fn fingerprints(data: &Data) -> Vec<u64> {
     }
 }
 
-fn single<M: Measure>(listed: &Listed) -> Number {
-    M::KIND.number(match &listed.entry.cell {
+/// Touches only the lines, unless a total has grown stripes: a look at each entry would cost several
+/// times as much.
+fn totals<M: Measure>(listing: &Listing, lines: &Lines) -> Vec<Number> {
+    let mut totals = vec![M::KIND.number(M::ZERO.bits()); listing.listed.len()];
+    lines.read(&listing.order, |series, whole| {
+        if let Some(total) = totals.get_mut(series) {
+            *total = M::KIND.number(whole.unwrap_or_else(|| striped::<M>(listing, series)));
+        }
+    });
+    totals
+}
+
+#[cold]
+#[inline(never)]
+fn striped<M: Measure>(listing: &Listing, series: usize) -> u64 {
+    match &listing.listed[series].entry.cell {
         Cell::Sum(sum) => sum.total::<M>(),
+        _ => M::ZERO.bits(),
+    }
+}
+
+fn last<M: Measure>(listed: &Listed) -> Number {
+    M::KIND.number(match &listed.entry.cell {
         Cell::LastValue(last) => last.load(Relaxed),
-        Cell::Histogram { .. } | Cell::Exponential(_) => M::ZERO.bits(),
+        _ => M::ZERO.bits(),
     })
 }
 

@@ -40,8 +40,8 @@ impl Exemplars {
         self.0.is_empty()
     }
 
-    /// Those of the point at this position, in the order of their buckets where it has buckets.
-    pub fn of(&self, point: usize) -> impl ExactSizeIterator<Item = &Exemplar> {
+    /// Those of the point at this position, in the order of their buckets where it has fixed ones.
+    pub fn of(&self, point: usize) -> impl ExactSizeIterator<Item = &Exemplar> + Clone {
         let from = self.0.partition_point(|(at, _)| *at < point);
         let to = self.0.partition_point(|(at, _)| *at <= point);
         self.0[from..to].iter().map(|(_, exemplar)| exemplar)

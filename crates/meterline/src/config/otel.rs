@@ -5,9 +5,11 @@
 //! reported and ignored. One deviation, because osapi has two ways out: with `OTEL_METRICS_EXPORTER`
 //! unset the configured endpoints decide what runs, where the specification would push to localhost.
 
+mod otlp;
+mod traces;
+
 use std::time::Duration;
 
-use meterline_otlp::ExporterOptions;
 use serde_json::{Map, Value, json};
 
 use super::values;
@@ -81,11 +83,14 @@ impl Reader<'_> {
         });
     }
 
+    /// Says so once, also of a variable that counts for several keys.
     fn warn(&mut self, variable: &'static str, reason: String) {
-        self.found.warnings.push(Warning { variable, reason });
+        if !self.found.warnings.iter().any(|w| w.variable == variable) {
+            self.found.warnings.push(Warning { variable, reason });
+        }
     }
 
-    /// Sets `key` from the first variable that is set, if `read` understands it.
+    /// Sets `key` from the first variable that is set and that `read` understands.
     fn first(
         &mut self,
         variables: &[&'static str],
@@ -93,15 +98,26 @@ impl Reader<'_> {
         allowed: &str,
         read: impl Fn(&str) -> Option<Value>,
     ) {
+        let why = |given: &str| format!("{given:?} is not {allowed}");
+        self.first_or(variables, key, why, read);
+    }
+
+    /// The same; `why` is what to say of a value that is not understood, and that is then ignored.
+    fn first_or(
+        &mut self,
+        variables: &[&'static str],
+        key: &'static str,
+        why: impl Fn(&str) -> String,
+        read: impl Fn(&str) -> Option<Value>,
+    ) {
         for variable in variables {
             let Some(given) = self.get(variable) else {
                 continue;
             };
-            match read(&given) {
-                Some(value) => self.set(key, value, variable),
-                None => self.warn(variable, format!("{given:?} is not {allowed}")),
+            if let Some(value) = read(&given) {
+                return self.set(key, value, variable);
             }
-            return;
+            self.warn(variable, why(&given));
         }
     }
 
@@ -125,170 +141,6 @@ impl Reader<'_> {
         self.first(&["OTEL_SERVICE_NAME"], "service_name", "a name", |given| {
             Some(json!(given))
         });
-    }
-
-    fn otlp(&mut self) {
-        self.first(
-            &[
-                "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
-                "OTEL_EXPORTER_OTLP_PROTOCOL",
-            ],
-            "otlp.protocol",
-            "grpc or http/protobuf",
-            |given| one_of(given, &["grpc", "http/protobuf"]),
-        );
-        self.endpoints();
-        self.first(
-            &[
-                "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT",
-                "OTEL_EXPORTER_OTLP_TIMEOUT",
-            ],
-            "otlp.timeout",
-            MILLIS,
-            millis,
-        );
-        self.first(
-            &[
-                "OTEL_EXPORTER_OTLP_METRICS_COMPRESSION",
-                "OTEL_EXPORTER_OTLP_COMPRESSION",
-            ],
-            "otlp.compression",
-            "none or gzip",
-            |given| one_of(given, &["none", "gzip"]),
-        );
-        self.first(
-            &["OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"],
-            "otlp.temporality",
-            "cumulative, delta or lowmemory",
-            |given| one_of(given, &["cumulative", "delta", "lowmemory"]),
-        );
-        self.first(
-            &["OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"],
-            "otlp.histogram_aggregation",
-            "explicit_bucket_histogram or base2_exponential_bucket_histogram",
-            |given| {
-                one_of(
-                    given,
-                    &[
-                        "explicit_bucket_histogram",
-                        "base2_exponential_bucket_histogram",
-                    ],
-                )
-            },
-        );
-        self.first(
-            &["OTEL_METRIC_EXPORT_INTERVAL"],
-            "otlp.interval",
-            MILLIS,
-            millis,
-        );
-        self.first(
-            &["OTEL_METRIC_EXPORT_TIMEOUT"],
-            "otlp.export_timeout",
-            MILLIS,
-            millis,
-        );
-        self.headers();
-        self.certificates();
-    }
-
-    fn endpoints(&mut self) {
-        const INSECURE: [&str; 2] = [
-            "OTEL_EXPORTER_OTLP_METRICS_INSECURE",
-            "OTEL_EXPORTER_OTLP_INSECURE",
-        ];
-        let grpc = self.is_grpc();
-        let insecure = INSECURE.iter().find_map(|variable| self.get(variable));
-        let insecure = insecure.is_some_and(|given| given.eq_ignore_ascii_case("true"));
-        let read = |given: &str| {
-            // Over gRPC a host and port will do, and whether they are secure is said apart.
-            let url = match (grpc && !given.contains("://"), insecure) {
-                (true, true) => format!("http://{given}"),
-                (true, false) => format!("https://{given}"),
-                (false, _) => given.to_owned(),
-            };
-            ExporterOptions::http(&*url).check().ok()?;
-            Some(json!(url))
-        };
-        let allowed = "a URL with http:// or https:// and without credentials";
-        for (variable, key) in [
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", "otlp.endpoint"),
-            (
-                "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
-                "otlp.metrics_endpoint",
-            ),
-        ] {
-            match self.get(variable).map(|given| read(&given)) {
-                Some(Some(url)) => self.set(key, url, variable),
-                Some(None) => self.warn(variable, format!("it is not {allowed}")),
-                None => {}
-            }
-        }
-    }
-
-    fn is_grpc(&self) -> bool {
-        let mut set = self.found.set.iter();
-        set.any(|o| o.key == "otlp.protocol" && o.value == "grpc")
-    }
-
-    /// Headers often carry credentials, so a bad value is not repeated in the warning.
-    fn headers(&mut self) {
-        for variable in [
-            "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
-            "OTEL_EXPORTER_OTLP_HEADERS",
-        ] {
-            let Some(given) = self.get(variable) else {
-                continue;
-            };
-            match pairs(&given) {
-                Some(headers) => self.set("otlp.headers", Value::Object(headers), variable),
-                None => self.warn(
-                    variable,
-                    "it is not a list of key=value pairs separated by commas".to_owned(),
-                ),
-            }
-            return;
-        }
-    }
-
-    fn certificates(&mut self) {
-        let files: [(&str, [&'static str; 2]); 3] = [
-            (
-                "ca",
-                [
-                    "OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE",
-                    "OTEL_EXPORTER_OTLP_CERTIFICATE",
-                ],
-            ),
-            (
-                "cert",
-                [
-                    "OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE",
-                    "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
-                ],
-            ),
-            (
-                "key",
-                [
-                    "OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY",
-                    "OTEL_EXPORTER_OTLP_CLIENT_KEY",
-                ],
-            ),
-        ];
-        let mut tls = Map::new();
-        let mut source = None;
-        for (field, variables) in files {
-            for variable in variables {
-                if let Some(given) = self.get(variable) {
-                    tls.insert(field.to_owned(), json!(given));
-                    source.get_or_insert(variable);
-                    break;
-                }
-            }
-        }
-        if let Some(variable) = source {
-            self.set("otlp.tls", Value::Object(tls), variable);
-        }
     }
 
     fn exporters(&mut self) {
@@ -447,8 +299,6 @@ fn percent_decoded(given: &str) -> Option<String> {
     }
     String::from_utf8(bytes).ok()
 }
-
-mod traces;
 
 #[cfg(test)]
 mod tests;

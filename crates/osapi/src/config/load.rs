@@ -302,8 +302,11 @@ impl Layers {
         ours.sort_by_key(|(name, _)| (*name != SHORT, *name));
         for (name, value) in ours {
             let rest = &name["OSAPI_".len()..];
-            // The clients' token is no key; the others Kubernetes sets.
-            if rest == "TOKEN" || rest.starts_with("SERVICE_") || rest.starts_with("PORT") {
+            // What the clients read is no key; the others Kubernetes sets.
+            if matches!(rest, "TOKEN" | "CA")
+                || rest.starts_with("SERVICE_")
+                || rest.starts_with("PORT")
+            {
                 continue;
             }
             let key = if name == SHORT {

@@ -32,6 +32,8 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// Limits on the command line, well below the kernel's.
 const MAX_ARGS: usize = 256;
+/// Longest program, in characters.
+const MAX_PROGRAM: usize = 1000;
 const MAX_ARG_BYTES: usize = 64 * 1024;
 
 pub(super) struct Exec {
@@ -54,8 +56,12 @@ pub(super) struct Input {
     #[schema(max_items = 256)]
     #[serde(default)]
     args: Vec<String>,
-    /// A duration with its unit, 24h at most.
-    #[schema(value_type = String, example = "30s")]
+    /// A duration with its unit, 24h at most. Several, such as `1h 30m`, are added up.
+    #[schema(
+        value_type = String,
+        example = "30s",
+        pattern = "^([1-9][0-9]{0,3}(ms|s)|[1-9][0-9]{0,2}m|([1-9]|1[0-9]|2[0-4])h)$"
+    )]
     #[serde(default = "default_timeout", deserialize_with = "timeout")]
     timeout: Duration,
 }
@@ -84,6 +90,9 @@ impl Operation for Exec {
     fn check(&self, input: &Input) -> Result<(), String> {
         if input.program.is_empty() {
             return Err("program is empty".to_owned());
+        }
+        if input.program.chars().count() > MAX_PROGRAM {
+            return Err(format!("program is longer than {MAX_PROGRAM} characters"));
         }
         let words = || input.args.iter().chain([&input.program]);
         if words().any(|word| word.contains('\0')) {

@@ -12,6 +12,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use surge_ping::{Client, Config, ICMP, PingIdentifier, PingSequence, SurgeError};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{
+    AnyOfBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type,
+};
 
 use super::{Context, Failure, Operation, input};
 
@@ -27,7 +30,7 @@ pub(super) struct Ping;
 #[serde(deny_unknown_fields)]
 pub(super) struct PingInput {
     /// A host name or an address.
-    #[schema(min_length = 1, max_length = 253)]
+    #[schema(schema_with = host)]
     address: String,
     /// How many packets are sent.
     #[schema(minimum = 1, maximum = 10)]
@@ -39,23 +42,57 @@ fn one() -> u16 {
     1
 }
 
-/// Checks that something can be looked up: labels of 1 to 63 bytes, 255 in all (RFC 1035 section
-/// 2.3.4), international ones as they are encoded (RFC 5891).
+/// Longest name, in characters (RFC 1035 section 2.3.4, as written without the root's length).
+const MAX_NAME: usize = 253;
+/// Longest label.
+const MAX_LABEL: usize = 63;
+
+/// A host name or an address, as [`check_name`] takes it.
+fn host() -> Schema {
+    let character = r"([A-Za-z0-9_-]|[^\x00-\x7f])";
+    let label = format!("{character}{{1,{MAX_LABEL}}}");
+    let text = || ObjectBuilder::new().schema_type(Type::String);
+    let name = text()
+        .min_length(Some(1))
+        .max_length(Some(MAX_NAME))
+        .pattern(Some(format!(r"^(\.|{label}(\.{label})*\.?)$")));
+    let address = text().format(Some(SchemaFormat::KnownFormat(KnownFormat::Ipv6)));
+    let either = AnyOfBuilder::new().item(name).item(address);
+    Schema::AnyOf(either.build())
+}
+
+/// Checks that something looks like what can be looked up. Whether an international name can be encoded
+/// (RFC 5891) is found out when it is.
 fn check_name(field: &str, name: &str) -> Result<(), String> {
     let wrong = |reason: &str| Err(format!("{field} is not a host name or address: {reason}"));
-    if name.is_empty() {
-        return wrong("it is empty");
+    if name.contains(':') {
+        return match name.parse::<IpAddr>() {
+            Ok(_) => Ok(()),
+            Err(_) => wrong("it has a colon, and is no IPv6 address"),
+        };
     }
-    if name.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return wrong("it has spaces or control characters");
+    if name.chars().count() > MAX_NAME {
+        return wrong("it is longer than 253 characters");
     }
-    if name.parse::<IpAddr>().is_ok() {
-        return Ok(());
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_' || !c.is_ascii();
+    let mut labels = name.strip_suffix('.').unwrap_or(name).split('.');
+    if name != "."
+        && !labels
+            .clone()
+            .all(|l| (1..=MAX_LABEL).contains(&l.chars().count()))
+    {
+        return wrong("between dots there are 1 to 63 characters");
     }
-    match Name::from_utf8(name) {
-        Ok(_) => Ok(()),
-        Err(error) => wrong(&error.to_string()),
+    if !labels.all(|label| label.chars().all(allowed)) {
+        return wrong("it has other characters than letters, digits, - and _");
     }
+    Ok(())
+}
+
+/// A name as it is asked for, international ones encoded.
+fn encoded(name: &str) -> Result<Name, Failure> {
+    Name::from_utf8(name)
+        .map_err(|error| Failure::permanent(format!("{name} is not a host name: {error}")))
 }
 
 impl Operation for Ping {
@@ -115,7 +152,7 @@ async fn resolve(name: &str) -> Result<IpAddr, Failure> {
     if let Ok(address) = name.parse() {
         return Ok(address);
     }
-    let found = in_time(name, resolver()?.lookup_ip(name)).await?;
+    let found = in_time(name, resolver()?.lookup_ip(encoded(name)?)).await?;
     let first = found.iter().next();
     first.ok_or_else(|| Failure::permanent(format!("{name} has no address")))
 }
@@ -173,7 +210,7 @@ pub(super) struct Dns;
 #[serde(deny_unknown_fields)]
 pub(super) struct DnsInput {
     /// A host name; for PTR, or an address.
-    #[schema(min_length = 1, max_length = 253)]
+    #[schema(schema_with = host)]
     name: String,
     /// The type of record: A, AAAA, CAA, CNAME, MX, NS, PTR, SOA, SRV or TXT.
     #[schema(pattern = "^(A|AAAA|CAA|CNAME|MX|NS|PTR|SOA|SRV|TXT)$")]
@@ -202,12 +239,15 @@ impl DnsInput {
     }
 
     /// What to ask for: an address stands for its name in the reverse zones.
-    fn question(&self) -> Result<(Name, RecordType), String> {
-        let kind = self.record_type()?;
+    fn question(&self) -> Result<(Name, RecordType), Failure> {
+        let kind = self.record_type().map_err(Failure::permanent)?;
         let name = match self.name.parse::<IpAddr>() {
             Ok(address) if kind == RecordType::PTR => address.into(),
-            Ok(_) => return Err("name is an address, which only type PTR looks up".to_owned()),
-            Err(_) => Name::from_utf8(&self.name).map_err(|error| error.to_string())?,
+            Ok(_) => {
+                let why = "name is an address, which only type PTR looks up";
+                return Err(Failure::permanent(why));
+            }
+            Err(_) => encoded(&self.name)?,
         };
         Ok((name, kind))
     }
@@ -223,11 +263,11 @@ impl Operation for Dns {
 
     fn check(&self, input: &DnsInput) -> Result<(), String> {
         check_name("name", &input.name)?;
-        input.question().map(|_| ())
+        input.record_type().map(|_| ())
     }
 
     async fn run(&self, input: DnsInput, _: Context) -> Result<Value, Failure> {
-        let (name, kind) = input.question().map_err(Failure::permanent)?;
+        let (name, kind) = input.question()?;
         let found = in_time(&input.name, resolver()?.lookup(name, kind)).await?;
         let records: Vec<Value> = found
             .answers()

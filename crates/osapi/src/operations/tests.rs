@@ -108,10 +108,16 @@ fn input_is_checked_before_a_job_is_accepted() {
             json!({"name": "a..b"}),
             "name is not a host name",
         ),
+        ("network.dns.get", json!({"name": "1:2"}), "no IPv6 address"),
         (
-            "network.dns.get",
-            json!({"name": "127.0.0.1"}),
-            "only type PTR",
+            "network.ping",
+            json!({"address": "a/b"}),
+            "other characters than letters",
+        ),
+        (
+            "command.exec",
+            json!({"program": "x".repeat(1001)}),
+            "longer than 1000 characters",
         ),
         (
             "network.dns.get",
@@ -396,6 +402,14 @@ async fn dns_answers_or_says_that_there_is_nothing() {
     .expect("loopback has a name");
     assert_eq!(found["name"], "127.9.9.9");
     assert_eq!(found["records"][0]["data"], "localhost.");
+    for (name, why) in [("127.9.9.9", "only type PTR"), ("xn--a.test", "xn--a.test")] {
+        let failure = run("network.dns.get", json!({ "name": name })).await;
+        let failure = failure.expect_err("nothing to ask for");
+        assert!(
+            failure.permanent && failure.error.contains(why),
+            "{failure:?}"
+        );
+    }
     let failure = run("network.dns.get", json!({"name": "no-such-host.invalid"}))
         .await
         .expect_err("no such name");

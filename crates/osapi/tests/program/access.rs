@@ -40,7 +40,7 @@ pub(crate) fn token(secret: &str, permissions: &[Permission]) -> String {
 }
 
 /// What a token that is not good looks like.
-fn bad_tokens() -> Vec<(&'static str, String)> {
+pub(crate) fn bad_tokens() -> Vec<(&'static str, String)> {
     let key = SigningKey::new(SECRET.as_bytes()).unwrap();
     let good = Claims::new("test", &Permission::ALL, HOUR);
     let mut expired = good.clone();

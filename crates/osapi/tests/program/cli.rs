@@ -142,7 +142,7 @@ fn wrong_usage_says_what_would_be_right() {
         (&["config", "edit"], "the commands are show, check"),
         (&["job", "list", "--server", "127.0.0.1:1"], EXPECTED),
         (&["job", "list", "--server", "localhost:1"], EXPECTED),
-        (&["workers", "--server", "https://x"], EXPECTED),
+        (&["workers", "--server", "ftp://x"], EXPECTED),
     ] {
         let out = output(args);
         assert_eq!(out.status.code(), Some(2), "{args:?}: {}", stderr(&out));

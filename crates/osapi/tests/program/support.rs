@@ -128,7 +128,8 @@ pub(crate) fn worker(dir: &Path, name: &str, args: &[&str]) -> Server {
     }
     all.extend(args);
     spawn(osapi(&all), dir, |said| {
-        let (_, line) = said.split_once("osapi worker: http://")?;
+        let (_, line) = said.split_once("osapi worker: http")?;
+        let (_, line) = line.split_once("://")?;
         Some(line.split_once("/health\n")?.0.parse().unwrap())
     })
 }

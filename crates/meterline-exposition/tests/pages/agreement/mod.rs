@@ -2,6 +2,7 @@
 //! where that is not so it stands here with its reason.
 
 mod mutants;
+mod protobuf;
 mod with_promtool;
 mod with_python;
 

@@ -136,6 +136,48 @@ fn the_receivers_own_delay_is_kept_also_from_one_export_to_the_next() {
 }
 
 #[test]
+fn a_slow_one_is_waited_for_and_asked_once() {
+    let mut receiver = OtlpReceiver::start();
+    for transport in BOTH {
+        receiver.behave(
+            &[json!({"how": "delay", "seconds": 1})],
+            json!({"how": "accept"}),
+        );
+        let before = receiver.take().requests;
+        let (sent, left) = export(&mut transport.exporter(&receiver), ENOUGH);
+        assert_eq!(
+            (sent.outcome, sent.accepted, left),
+            (Outcome::Success, 5, 0),
+            "{sent:?}"
+        );
+        let received = receiver.take();
+        assert_eq!(received.requests - before, 1);
+        assert_eq!(received.points().count(), 5);
+    }
+}
+
+#[test]
+fn what_was_taken_but_not_answered_is_sent_again_as_it_was() {
+    let mut receiver = OtlpReceiver::start();
+    for transport in BOTH {
+        receiver.behave(&[json!({"how": "lose"})], json!({"how": "accept"}));
+        let (sent, left) = export(&mut transport.exporter(&receiver), ENOUGH);
+        assert_eq!(
+            (sent.outcome, sent.requests, left),
+            (Outcome::Success, 2, 0),
+            "{sent:?}"
+        );
+        let received = receiver.take();
+        let [first, second] = &received.exports[..] else {
+            panic!("{transport:?}: {} exports", received.exports.len())
+        };
+        // By their times a receiver can tell that they are the same.
+        assert_eq!(first["points"], second["points"]);
+        assert_eq!(first["points"].as_array().map(Vec::len), Some(5));
+    }
+}
+
+#[test]
 fn one_that_hangs_costs_its_time_and_no_more() {
     let mut receiver = OtlpReceiver::start();
     for transport in BOTH {

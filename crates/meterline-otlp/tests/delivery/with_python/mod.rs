@@ -2,6 +2,7 @@
 
 mod faults;
 mod restarts;
+mod spans;
 mod tls;
 mod values;
 

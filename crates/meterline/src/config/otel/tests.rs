@@ -11,9 +11,10 @@ fn read(variables: &[(&str, &str)]) -> (HashMap<&'static str, (Value, &'static s
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
     let found = overrides(&|name| table.get(name).cloned());
-    let set = found
-        .set
-        .into_iter()
+    // What is the spans' own has tests of its own.
+    let set = found.set.into_iter();
+    let set = set
+        .filter(|o| !o.key.starts_with("traces."))
         .map(|o| (o.key, (o.value, o.variable)))
         .collect();
     let warnings = found.warnings.iter().map(ToString::to_string).collect();
@@ -73,16 +74,58 @@ fn every_variable_sets_its_key() {
             json!("none"),
         ),
         (
+            "OTEL_EXPORTER_OTLP_METRICS_COMPRESSION",
+            "GZIP",
+            "otlp.compression",
+            json!("gzip"),
+        ),
+        (
             "OTEL_EXPORTER_OTLP_HEADERS",
             "a=b,c=d%2C",
             "otlp.headers",
             json!({"a": "b", "c": "d,"}),
         ),
         (
+            "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
+            "a=b",
+            "otlp.headers",
+            json!({"a": "b"}),
+        ),
+        (
             "OTEL_EXPORTER_OTLP_CERTIFICATE",
             "/ca.pem",
             "otlp.tls",
             json!({"ca": "/ca.pem"}),
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE",
+            "/ca.pem",
+            "otlp.tls",
+            json!({"ca": "/ca.pem"}),
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+            "/cert.pem",
+            "otlp.tls",
+            json!({"cert": "/cert.pem"}),
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE",
+            "/cert.pem",
+            "otlp.tls",
+            json!({"cert": "/cert.pem"}),
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_CLIENT_KEY",
+            "/key.pem",
+            "otlp.tls",
+            json!({"key": "/key.pem"}),
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY",
+            "/key.pem",
+            "otlp.tls",
+            json!({"key": "/key.pem"}),
         ),
         (
             "OTEL_METRIC_EXPORT_INTERVAL",
@@ -156,7 +199,19 @@ fn bad_values_warn_and_are_ignored() {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"),
         ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://me:hush@c"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+        ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "thrift"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "ten"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "-1"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"),
+        ("OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "zstd"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a"),
+        ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "=a"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "both"),
+        (
+            "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+            "sum",
+        ),
+        ("OTEL_METRIC_EXPORT_TIMEOUT", "1s"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "0"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "-5"),
         ("OTEL_METRICS_EXEMPLAR_FILTER", "sometimes"),
@@ -187,6 +242,85 @@ fn a_warning_never_shows_a_header() {
 fn empty_counts_as_unset() {
     let (set, warnings) = read(&[("OTEL_SERVICE_NAME", ""), ("OTEL_METRICS_EXPORTER", "  ")]);
     assert!(set.is_empty() && warnings.is_empty());
+}
+
+/// Of a pair: its name; what is general, what is for metrics, and what makes no sense; the key, and a member of it;
+/// and what the first two come to.
+type Pair = (
+    &'static str,
+    [&'static str; 3],
+    [&'static str; 2],
+    [&'static str; 2],
+);
+
+const PAIRS: [Pair; 7] = [
+    (
+        "PROTOCOL",
+        ["http/protobuf", "grpc", "carrier pigeon"],
+        ["otlp.protocol", ""],
+        ["http/protobuf", "grpc"],
+    ),
+    (
+        "TIMEOUT",
+        ["1000", "2000", "0"],
+        ["otlp.timeout", ""],
+        ["1s", "2s"],
+    ),
+    (
+        "COMPRESSION",
+        ["none", "gzip", "br"],
+        ["otlp.compression", ""],
+        ["none", "gzip"],
+    ),
+    (
+        "HEADERS",
+        ["a=1", "a=2", "a"],
+        ["otlp.headers", "/a"],
+        ["1", "2"],
+    ),
+    (
+        "CERTIFICATE",
+        ["/1", "/2", ""],
+        ["otlp.tls", "/ca"],
+        ["/1", "/2"],
+    ),
+    (
+        "CLIENT_CERTIFICATE",
+        ["/1", "/2", ""],
+        ["otlp.tls", "/cert"],
+        ["/1", "/2"],
+    ),
+    (
+        "CLIENT_KEY",
+        ["/1", "/2", ""],
+        ["otlp.tls", "/key"],
+        ["/1", "/2"],
+    ),
+];
+
+#[test]
+fn of_each_pair_that_for_metrics_wins_if_it_makes_sense() {
+    for (name, [general, metrics, nonsense], [key, member], [of_general, of_metrics]) in PAIRS {
+        let variables = [
+            format!("OTEL_EXPORTER_OTLP_{name}"),
+            format!("OTEL_EXPORTER_OTLP_METRICS_{name}"),
+        ];
+        let value = |general: &str, metrics: &str| {
+            let (set, warnings) = read(&[(&variables[0], general), (&variables[1], metrics)]);
+            let (value, _) = set.get(key).unwrap_or_else(|| panic!("{name}: {set:?}"));
+            let value = value.pointer(member).and_then(Value::as_str);
+            (value.map(str::to_owned), warnings)
+        };
+        let (wins, warnings) = value(general, metrics);
+        assert_eq!(wins.as_deref(), Some(of_metrics), "{name}");
+        assert_eq!(warnings, [""; 0]);
+        let (wins, warnings) = value(general, nonsense);
+        let unset = "nonsense is as good as unset";
+        assert_eq!(wins.as_deref(), Some(of_general), "{name}: {unset}");
+        let named = |warning: &String| warning.starts_with(&variables[1]);
+        assert!(warnings.iter().all(named), "{warnings:?}");
+        assert_eq!(warnings.is_empty(), nonsense.is_empty(), "{name}");
+    }
 }
 
 #[test]

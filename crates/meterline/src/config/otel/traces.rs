@@ -1,18 +1,21 @@
 //! The variables for spans.
 //!
 //! The general `OTEL_EXPORTER_OTLP_*` variables set keys of `otlp`, which count for spans, too. Where one for metrics
-//! has taken such a key, the general one is noted here as the spans' own. One deviation: with `OTEL_TRACES_EXPORTER`
-//! unset no spans are exported.
+//! has taken such a key, the general one, or else the default, is noted here as the spans' own. One deviation: with
+//! `OTEL_TRACES_EXPORTER` unset no spans are exported.
 
 use serde_json::{Map, Value, json};
 
-use super::{MILLIS, Reader, millis, one_of, pairs};
+use super::otlp::{COMPRESSIONS, PROTOCOLS, URL, compression, endpoint, protocol};
+use super::{MILLIS, Reader, millis};
+use crate::config::OtlpConfig;
 
 /// A variable for spans, the one for metrics and the general one.
 type Variables = [&'static str; 3];
 
 impl Reader<'_> {
     pub(super) fn traces(&mut self) {
+        let defaults = OtlpConfig::default();
         self.own(
             [
                 "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
@@ -20,8 +23,8 @@ impl Reader<'_> {
                 "OTEL_EXPORTER_OTLP_PROTOCOL",
             ],
             "traces.protocol",
-            "grpc or http/protobuf",
-            |given| one_of(given, &["grpc", "http/protobuf"]),
+            json!(defaults.protocol),
+            |reader, variables, key| reader.first(variables, key, PROTOCOLS, protocol),
         );
         self.own(
             [
@@ -30,8 +33,8 @@ impl Reader<'_> {
                 "OTEL_EXPORTER_OTLP_TIMEOUT",
             ],
             "traces.timeout",
-            MILLIS,
-            millis,
+            json!(humantime::format_duration(defaults.timeout).to_string()),
+            |reader, variables, key| reader.first(variables, key, MILLIS, millis),
         );
         self.own(
             [
@@ -40,53 +43,42 @@ impl Reader<'_> {
                 "OTEL_EXPORTER_OTLP_COMPRESSION",
             ],
             "traces.compression",
-            "none or gzip",
-            |given| one_of(given, &["none", "gzip"]),
+            json!(defaults.compression),
+            |reader, variables, key| reader.first(variables, key, COMPRESSIONS, compression),
         );
-        self.traces_headers();
+        self.own(
+            [
+                "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+                "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
+                "OTEL_EXPORTER_OTLP_HEADERS",
+            ],
+            "traces.headers",
+            json!(defaults.headers),
+            Self::read_headers,
+        );
         self.traces_certificates();
         self.traces_exporter();
     }
 
-    /// Sets a key of spans from the first of these variables that counts for them.
+    /// Sets a key of spans by the first of these variables that counts for them. What metrics alone have set is not
+    /// theirs: without anything else they have the default.
     fn own(
         &mut self,
-        variables: Variables,
+        [own, metrics, general]: Variables,
         key: &'static str,
-        allowed: &str,
-        read: impl Fn(&str) -> Option<Value>,
+        default: Value,
+        read: impl Fn(&mut Self, &[&'static str], &'static str),
     ) {
-        if let Some(variable) = self.counting(variables) {
-            self.first(&[variable], key, allowed, read);
+        let taken = self.get(metrics).is_some();
+        let counting = [own, general];
+        read(self, if taken { &counting } else { &counting[..1] }, key);
+        let set = self.found.set.last().is_some_and(|o| o.key == key);
+        if taken && !set {
+            self.set(key, default, metrics);
         }
     }
 
-    fn counting(&self, [own, metrics, general]: Variables) -> Option<&'static str> {
-        if self.get(own).is_some() {
-            return Some(own);
-        }
-        self.get(metrics).is_some().then_some(general)
-    }
-
-    /// Headers often carry credentials, so a bad value is not repeated in the warning.
-    fn traces_headers(&mut self) {
-        let variable = self.counting([
-            "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
-            "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
-            "OTEL_EXPORTER_OTLP_HEADERS",
-        ]);
-        let Some((variable, given)) = variable.and_then(|v| Some((v, self.get(v)?))) else {
-            return;
-        };
-        match pairs(&given) {
-            Some(headers) => self.set("traces.headers", Value::Object(headers), variable),
-            None => self.warn(
-                variable,
-                "it is not a list of key=value pairs separated by commas".to_owned(),
-            ),
-        }
-    }
-
+    /// One file of its own makes the whole set its own, with what is general for the others.
     fn traces_certificates(&mut self) {
         let files: [(&str, Variables); 3] = [
             (
@@ -114,10 +106,12 @@ impl Reader<'_> {
                 ],
             ),
         ];
-        let Some(source) = files.iter().find_map(|(_, v)| self.counting(*v)) else {
+        let mut variables = files
+            .iter()
+            .flat_map(|(_, [own, metrics, _])| [*own, *metrics]);
+        let Some(source) = variables.find(|variable| self.get(variable).is_some()) else {
             return;
         };
-        // One file of its own makes the whole set its own, with what is general for the others.
         let mut tls = Map::new();
         for (field, [own, _, general]) in files {
             if let Some(given) = self.get(own).or_else(|| self.get(general)) {
@@ -145,29 +139,30 @@ impl Reader<'_> {
     }
 
     fn traces_endpoint(&mut self, wanted: bool) {
-        const OWN: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
-        const GENERAL: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
-        let read = |given: &str| {
-            let url = given.starts_with("http://") || given.starts_with("https://");
-            url.then(|| json!(given))
-        };
-        if self.get(OWN).is_some() {
-            return self.first(
-                &[OWN],
-                "traces.endpoint",
-                "a URL with http:// or https://",
-                read,
-            );
-        }
-        let last = self.found.set.iter().rfind(|o| o.key == "otlp.endpoint");
-        if !wanted || last.is_some_and(|o| !o.value.is_null()) {
+        const KEY: &str = "traces.endpoint";
+        let set = |key| self.found.set.iter().rfind(|o| o.key == key);
+        let own = set("traces.protocol");
+        let grpc = own.map_or_else(|| self.is_grpc(), |own| own.value == "grpc");
+        let insecure = self.is_insecure("OTEL_EXPORTER_OTLP_TRACES_INSECURE");
+        let shared = set("otlp.endpoint").is_some_and(|o| !o.value.is_null());
+        let read = |given: &str| endpoint(given, grpc, insecure).map(Value::String);
+        let variable = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
+        self.first_or(&variable, KEY, |_| URL.to_owned(), read);
+        let has_own = self.found.set.last().is_some_and(|o| o.key == KEY);
+        if has_own || shared || !wanted {
             return;
         }
         // The push of metrics was switched off, and their endpoint with it.
-        if let Some(base) = self.get(GENERAL).filter(|given| read(given).is_some()) {
-            let url = format!("{}/v1/traces", base.trim_end_matches('/'));
-            self.set("traces.endpoint", json!(url), GENERAL);
-        }
+        let beside = |given: &str| {
+            let url = endpoint(given, grpc, insecure)?;
+            let url = match grpc {
+                true => url,
+                false => format!("{}/v1/traces", url.trim_end_matches('/')),
+            };
+            Some(Value::String(url))
+        };
+        let variable = ["OTEL_EXPORTER_OTLP_ENDPOINT"];
+        self.first_or(&variable, KEY, |_| URL.to_owned(), beside);
     }
 }
 
@@ -232,6 +227,18 @@ mod tests {
                 json!({"ca": "/ca"}),
             ),
             (
+                "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE",
+                "/c",
+                "traces.tls",
+                json!({"cert": "/c"}),
+            ),
+            (
+                "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY",
+                "/k",
+                "traces.tls",
+                json!({"key": "/k"}),
+            ),
+            (
                 "OTEL_TRACES_EXPORTER",
                 "none",
                 "traces.enabled",
@@ -268,6 +275,47 @@ mod tests {
         ]);
         assert_eq!(set["traces.headers"], json!({"a": "1"}));
         assert_eq!(set["traces.protocol"], json!("grpc"));
+    }
+
+    #[test]
+    fn what_is_for_metrics_alone_is_not_given_to_spans() {
+        let (set, _) = read(&[
+            ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "api-key=secret"),
+            ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "grpc"),
+            ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "1"),
+            ("OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "none"),
+            ("OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY", "/metrics.key"),
+        ]);
+        let expected = [
+            ("traces.headers", json!({})),
+            ("traces.protocol", json!("http/protobuf")),
+            ("traces.timeout", json!("10s")),
+            ("traces.compression", json!("gzip")),
+            ("traces.tls", json!({})),
+        ];
+        assert_eq!(set, expected.into());
+    }
+
+    #[test]
+    fn what_makes_no_sense_for_spans_leaves_the_general_variable() {
+        let (set, warnings) = read(&[
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "1000"),
+            ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "2000"),
+            ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "soon"),
+        ]);
+        assert_eq!((&set["traces.timeout"], warnings), (&json!("1s"), 1));
+    }
+
+    #[test]
+    fn over_grpc_a_host_and_port_will_do() {
+        for (insecure, expected) in [("true", "http://t:4317"), ("false", "https://t:4317")] {
+            let (set, warnings) = read(&[
+                ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc"),
+                ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "t:4317"),
+                ("OTEL_EXPORTER_OTLP_TRACES_INSECURE", insecure),
+            ]);
+            assert_eq!((&set["traces.endpoint"], warnings), (&json!(expected), 0));
+        }
     }
 
     #[test]

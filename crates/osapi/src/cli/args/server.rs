@@ -1,5 +1,7 @@
 //! Where the API is, and what is said to it.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use url::Url;
 
@@ -27,6 +29,9 @@ pub(in crate::cli) struct ServerArgs {
         hide_env_values = true
     )]
     pub(in crate::cli) token: Option<String>,
+    /// Authorities to trust for https, in PEM, in place of the system's.
+    #[arg(long, global = true, value_name = "FILE", env = "OSAPI_CA")]
+    pub(in crate::cli) ca: Option<PathBuf>,
     /// Print JSON.
     #[arg(long, global = true)]
     pub(in crate::cli) json: bool,
@@ -37,13 +42,14 @@ impl ServerArgs {
     pub(in crate::cli) fn access(&self) -> Access {
         Access {
             token: self.token.clone(),
-            ..Access::default()
+            ca: self.ca.clone(),
+            https: self.server.scheme() == "https",
         }
     }
 }
 
 fn server_url(given: &str) -> Result<Url, String> {
-    url(given, &["http"])
+    url(given, &["http", "https"])
 }
 
 /// A URL of one of these schemes.

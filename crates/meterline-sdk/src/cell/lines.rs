@@ -1,0 +1,308 @@
+//! Where the totals of an instrument lie: side by side, so that a collection walks through a few
+//! cache lines in a row and not from series to series.
+//!
+//! Threads that record into different totals of one line take it from each other. That is noticed
+//! as it is for a single total: where it happens often, those recorded into grow stripes and leave
+//! the line alone.
+
+use std::sync::Arc;
+
+use super::stripe;
+use crate::sync::atomic::{
+    AtomicU8, AtomicU64,
+    Ordering::{Relaxed, Release},
+};
+
+/// How many totals a line has.
+const TOTALS: usize = 6;
+
+/// What the place of a total is counted in per line: a power of two, so that taking it apart is a
+/// shift and a mask.
+const STRIDE: u32 = 8;
+
+/// A cache line of totals.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub(crate) struct Line {
+    totals: [AtomicU64; TOTALS],
+    /// Who recorded into this line last, and how often that changed.
+    turns: AtomicU64,
+    /// A bit for each total of which only a part is here, because it has grown stripes.
+    striped: AtomicU8,
+}
+
+/// The lines of one instrument, in chunks each twice as long as the one before, so that they never
+/// move. A chunk that is used no more is empty.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lines(Vec<Arc<[Line]>>);
+
+/// Which series the totals are of: for each line their positions, or [`NOBODY`].
+#[derive(Debug, Default)]
+pub(crate) struct Order(Vec<[u32; TOTALS]>);
+
+const NOBODY: u32 = u32::MAX;
+
+/// Where a total is among the lines of its instrument.
+pub(crate) type Place = u32;
+
+/// A place that is one series' own, with what it takes to get there.
+#[derive(Debug)]
+pub(crate) struct Owned {
+    chunk: Arc<[Line]>,
+    place: Place,
+}
+
+/// Hands out the places of an instrument.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    lines: Lines,
+    /// As many as there are chunks.
+    free: Vec<Free>,
+}
+
+/// The places of a chunk that nobody has.
+#[derive(Debug, Default)]
+struct Free {
+    /// Those from here on were never taken.
+    unused: Place,
+    returned: Vec<Place>,
+}
+
+/// Which line, of all of the instrument, a place is in.
+fn line_of(place: Place) -> usize {
+    (place / STRIDE) as usize
+}
+
+/// Which chunk a place is in.
+fn chunk_of(place: Place) -> usize {
+    (line_of(place) + 1).ilog2() as usize
+}
+
+/// Which line of its chunk, which is so long, a place is in.
+fn line_in(place: Place, chunk: usize) -> usize {
+    (line_of(place) + 1) & (chunk - 1)
+}
+
+/// Which total of its line is at a place.
+fn total_in(place: Place) -> usize {
+    (place % STRIDE) as usize
+}
+
+impl Lines {
+    /// Tells of each series that `order` knows the total, or `None` if that has stripes too. In the
+    /// order of memory, which need not be that of the series.
+    pub(crate) fn read(&self, order: &Order, mut tell: impl FnMut(usize, Option<u64>)) {
+        for (chunk, lines) in self.0.iter().enumerate() {
+            let known = order.0.get(line_of(first_of(chunk))..).unwrap_or_default();
+            for (line, series) in lines.iter().zip(known) {
+                stripe::was_read(&line.turns);
+                let striped = line.striped.load(Relaxed);
+                for (at, (total, series)) in line.totals.iter().zip(series).enumerate() {
+                    let whole = striped & (1 << at) == 0;
+                    tell(*series as usize, whole.then(|| total.load(Relaxed)));
+                }
+            }
+        }
+    }
+}
+
+impl Order {
+    /// Of series in order, with the places of their totals.
+    pub(crate) fn of(places: impl Iterator<Item = Place>) -> Self {
+        let mut order = Vec::new();
+        for (series, place) in (0..).zip(places) {
+            let line = line_of(place);
+            if line >= order.len() {
+                order.resize(line + 1, [NOBODY; TOTALS]);
+            }
+            order[line][total_in(place)] = series;
+        }
+        order.shrink_to_fit();
+        Self(order)
+    }
+}
+
+impl Owned {
+    pub(crate) fn place(&self) -> Place {
+        self.place
+    }
+
+    fn line(&self) -> &Line {
+        &self.chunk[line_in(self.place, self.chunk.len())]
+    }
+
+    /// The total, or what of it is not in stripes.
+    #[inline]
+    pub(super) fn word(&self) -> &AtomicU64 {
+        &self.line().totals[total_in(self.place)]
+    }
+
+    /// Whether the line has changed hands so often that who records into it should leave it.
+    #[inline]
+    pub(super) fn changed_hands(&self) -> bool {
+        stripe::changed_hands(&self.line().turns)
+    }
+
+    /// Tells readers that this is not all of the total. Before anybody records elsewhere.
+    pub(super) fn mark_striped(&self) {
+        let mark = 1 << total_in(self.place);
+        self.line().striped.fetch_or(mark, Release);
+    }
+
+    fn unmark(&self) {
+        let mark: u8 = 1 << total_in(self.place);
+        self.line().striped.fetch_and(!mark, Relaxed);
+    }
+}
+
+impl Places {
+    /// One that nobody has; the total there is zero.
+    pub(crate) fn take(&mut self) -> Owned {
+        let chunk = match (0..self.free.len()).find(|&chunk| self.has_room(chunk)) {
+            Some(chunk) => chunk,
+            None => self.grow(),
+        };
+        let free = &mut self.free[chunk];
+        let place = free.returned.pop().unwrap_or_else(|| {
+            let place = free.unused;
+            let is_last_of_line = total_in(place) + 1 == TOTALS;
+            free.unused = if is_last_of_line {
+                (place / STRIDE + 1) * STRIDE
+            } else {
+                place + 1
+            };
+            place
+        });
+        let lines = &mut self.lines.0[chunk];
+        if lines.is_empty() {
+            *lines = new_chunk(chunk);
+        }
+        Owned {
+            chunk: Arc::clone(lines),
+            place,
+        }
+    }
+
+    /// Takes back one whose series is forgotten, with a total of zero.
+    pub(crate) fn give_back(&mut self, owned: &Owned) {
+        owned.unmark();
+        let chunk = chunk_of(owned.place);
+        let first = first_of(chunk);
+        let free = &mut self.free[chunk];
+        free.returned.push(owned.place);
+        let lines = (free.unused - first) / STRIDE;
+        let taken = lines as usize * TOTALS + total_in(free.unused);
+        if free.returned.len() == taken {
+            *free = Free {
+                unused: first,
+                returned: Vec::new(),
+            };
+            self.lines.0[chunk] = Arc::default();
+        }
+    }
+
+    /// The lines as they are now.
+    pub(crate) fn lines(&self) -> Lines {
+        self.lines.clone()
+    }
+
+    fn has_room(&self, chunk: usize) -> bool {
+        let free = &self.free[chunk];
+        !free.returned.is_empty() || free.unused < first_of(chunk + 1)
+    }
+
+    fn grow(&mut self) -> usize {
+        let chunk = self.free.len();
+        self.lines.0.push(Arc::default());
+        self.free.push(Free {
+            unused: first_of(chunk),
+            returned: Vec::new(),
+        });
+        chunk
+    }
+}
+
+/// The first place of a chunk.
+fn first_of(chunk: usize) -> Place {
+    ((1 << chunk) - 1) * STRIDE
+}
+
+fn new_chunk(chunk: usize) -> Arc<[Line]> {
+    (0..1 << chunk).map(|_| Line::default()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What is read of so many series at these places.
+    fn read(places: &Places, of: &[&Owned]) -> Vec<Option<u64>> {
+        let mut totals = vec![None; of.len()];
+        let order = Order::of(of.iter().map(|owned| owned.place()));
+        places.lines().read(&order, |series, total| {
+            if let Some(place) = totals.get_mut(series) {
+                *place = total;
+            }
+        });
+        totals
+    }
+
+    #[test]
+    fn a_line_is_a_cache_line() {
+        assert_eq!(size_of::<Line>(), 64);
+    }
+
+    #[test]
+    fn a_total_that_is_not_all_there_is_says_so() {
+        let mut places = Places::default();
+        let (one, other) = (places.take(), places.take());
+        one.word().store(7, Relaxed);
+        other.word().store(8, Relaxed);
+        one.mark_striped();
+        assert_eq!(read(&places, &[&one, &other]), [None, Some(8)]);
+        places.give_back(&one);
+        let again = places.take();
+        assert_eq!(again.place(), one.place());
+        assert_eq!(
+            read(&places, &[&other, &again]),
+            [Some(8), Some(7)],
+            "as if new"
+        );
+    }
+
+    proptest! {
+        /// Whatever is taken and given back, nobody shares a place, all read what is theirs, and a
+        /// chunk that nobody uses is freed.
+        #[test]
+        fn each_has_a_place_of_its_own(steps in proptest::collection::vec((any::<u16>(), 0..9u64), 1..400)) {
+            let mut places = Places::default();
+            let mut held: BTreeMap<Place, (Owned, u64)> = BTreeMap::new();
+            for (at, (which, many)) in steps.into_iter().enumerate() {
+                if many == 0 && !held.is_empty() {
+                    let place = *held.keys().nth(usize::from(which) % held.len()).expect("one");
+                    let (owned, _) = held.remove(&place).expect("it is held");
+                    owned.word().store(0, Relaxed);
+                    places.give_back(&owned);
+                }
+                for value in 0..many {
+                    let value = at as u64 * 10 + value;
+                    let owned = places.take();
+                    prop_assert_eq!(owned.word().swap(value, Relaxed), 0);
+                    prop_assert!(held.insert(owned.place(), (owned, value)).is_none());
+                }
+                let owned: Vec<&Owned> = held.values().rev().map(|(owned, _)| owned).collect();
+                let values = held.values().rev().map(|(_, value)| Some(*value));
+                prop_assert_eq!(read(&places, &owned), values.collect::<Vec<_>>());
+            }
+            for (owned, _) in held.values() {
+                owned.word().store(0, Relaxed);
+                places.give_back(owned);
+            }
+            prop_assert!(places.lines().0.iter().all(|chunk| chunk.is_empty()));
+        }
+    }
+}
