@@ -68,7 +68,7 @@ function options(plot, lines, format, steps, tell) {
     cursor: { y: false, drag: { x: false, y: false }, sync: { key: "osapi" } },
     legend: { show: false },
     hooks: { setCursor: [tell] },
-    scales: { x: { time: true }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
+    scales: { x: { time: true, range: (_, first, last) => [first, Math.max(last, first + 10)] }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
     axes: [
       { ...axis, size: 26, space: 80, values: (_, ticks) => ticks.map(time) },
       { ...axis, size: 66, incrs: steps, values: (_, ticks) => ticks.map(format) },
