@@ -141,6 +141,17 @@ impl Layers {
     }
 
     fn set(&mut self, key: &str, value: Value, origin: Origin) {
+        const FOR_METRICS: &str = "telemetry.otlp.metrics_endpoint";
+        // An endpoint that wins over those of OTEL_ variables wins over that for metrics alone, too.
+        let of_otel =
+            |origin: &Origin| matches!(origin, Origin::Variable(v) if v.starts_with("OTEL_"));
+        let named = self.set.get(FOR_METRICS);
+        if key == "telemetry.otlp.endpoint"
+            && !of_otel(&origin)
+            && named.is_some_and(|named| of_otel(&named.origin))
+        {
+            self.set.remove(FOR_METRICS);
+        }
         // Free-form mappings of several layers are joined, entry by entry.
         let value = match (value, self.set.remove(key)) {
             (

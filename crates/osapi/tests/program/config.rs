@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::{osapi, output, stderr, stdout};
+use crate::support::{osapi, output, spawn, stderr, stdout};
 
 #[test]
 fn a_bad_configuration_ends_with_64_before_anything_starts() {
@@ -114,13 +114,68 @@ fn show_tells_values_and_where_they_came_from() {
     );
 }
 
+/// Every standard variable that can be wrong, with nonsense.
+const NONSENSE: [(&str, &str); 23] = [
+    ("OTEL_SDK_DISABLED", "yes"),
+    ("OTEL_RESOURCE_ATTRIBUTES", "no-equals-sign"),
+    ("OTEL_METRICS_EXPORTER", "statsd"),
+    ("OTEL_TRACES_EXPORTER", "zipkin"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
+    ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://"),
+    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "ftp://c"),
+    ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+    ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "thrift"),
+    ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "thrift"),
+    ("OTEL_EXPORTER_OTLP_TIMEOUT", "ten"),
+    ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "-1"),
+    ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"),
+    ("OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "br"),
+    ("OTEL_EXPORTER_OTLP_HEADERS", "s3cret"),
+    ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "=s3cret"),
+    ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "s3cret"),
+    ("OTEL_METRIC_EXPORT_INTERVAL", "0"),
+    ("OTEL_METRIC_EXPORT_TIMEOUT", "1s"),
+    ("OTEL_METRICS_EXEMPLAR_FILTER", "sometimes"),
+    ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "both"),
+    (
+        "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+        "sum",
+    ),
+    ("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "BAD METHOD"),
+];
+
+fn assert_each_is_named_once(said: &str) {
+    for (variable, _) in NONSENSE {
+        let times = said.matches(&format!("{variable} is ignored: ")).count();
+        assert_eq!(times, 1, "{variable}: {said}");
+    }
+    assert!(!said.contains("s3cret"), "{said}");
+}
+
 #[test]
-fn a_bad_otel_variable_warns_and_is_ignored() {
-    let out = osapi(&["config", "check"])
-        .env("OTEL_METRICS_EXPORTER", "statsd")
-        .output()
-        .unwrap();
+fn bad_otel_variables_are_named_and_ignored_also_at_the_start() {
+    let mut command = osapi(&["config", "check"]);
+    let out = command.envs(NONSENSE).output().unwrap();
     assert_eq!(out.status.code(), Some(0));
     assert_eq!(stdout(&out), "the configuration is fine\n");
-    assert!(stderr(&out).starts_with("osapi: warning: OTEL_METRICS_EXPORTER is ignored: "));
+    let said = stderr(&out);
+    assert!(
+        said.lines()
+            .all(|line| line.starts_with("osapi: warning: OTEL_"))
+    );
+    assert_each_is_named_once(&said);
+
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().to_str().unwrap();
+    let mut command = osapi(&["up", "--listen", "127.0.0.1:0", "--data-dir", data]);
+    command.envs(NONSENSE);
+    let file = dir.path().join("osapi.addr");
+    let server = spawn(command, dir.path(), |_| {
+        let text = fs::read_to_string(&file).ok()?;
+        text.strip_suffix('\n')?.parse().ok()
+    });
+    server.signal(rustix::process::Signal::TERM);
+    let (code, said) = server.ended();
+    assert_eq!(code, Some(0), "{said}");
+    assert_each_is_named_once(&said);
 }

@@ -359,6 +359,26 @@ fn otel_variables_count_and_bad_ones_warn() {
 }
 
 #[test]
+fn an_endpoint_of_ours_wins_over_that_of_otel_for_metrics() {
+    let for_metrics = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://m/v1/metrics");
+    let otlp = |environment: &[(&str, &str)]| from_env(environment).unwrap().config.telemetry.otlp;
+    let general = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://general");
+    let both = otlp(&[for_metrics, general]);
+    assert_eq!(both.metrics_endpoint.as_deref(), Some(for_metrics.1));
+    let ours = ("OSAPI_TELEMETRY__OTLP__ENDPOINT", "http://ours");
+    let won = otlp(&[for_metrics, general, ours]);
+    assert_eq!(
+        (won.endpoint.as_deref(), won.metrics_endpoint),
+        (Some(ours.1), None)
+    );
+    let off = otlp(&[for_metrics, ("OSAPI_TELEMETRY__OTLP__ENDPOINT", "null")]);
+    assert!(!off.is_enabled());
+    let own = ("OSAPI_TELEMETRY__OTLP__METRICS_ENDPOINT", "http://own/");
+    let both = otlp(&[for_metrics, ours, own]);
+    assert_eq!(both.metrics_endpoint.as_deref(), Some(own.1));
+}
+
+#[test]
 fn later_layers_win() {
     let file = yaml("telemetry:\n  service_name: file\n  resource: {a: file, b: file}\n");
     let mut sources = Sources {
