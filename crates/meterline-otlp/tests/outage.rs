@@ -1,20 +1,22 @@
 //! An hour without a collector, in simulated time: the clock, the network and the receiver are
 //! the test's own.
 
+use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use bytes::{Buf, Bytes};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use meterline_otlp::{
-    Compression, Dial, Encoder, Exporter, ExporterOptions, Outcome, Push, PushHandle, PushOptions,
-    Stream,
+    Compression, Dial, Encoder, Exporter, ExporterOptions, Outcome, Protocol, Push, PushHandle,
+    PushOptions, Stream,
 };
 use meterline_sdk::{MeterProvider, ReaderOptions, TemporalityPreference};
 use opentelemetry::KeyValue;
@@ -42,14 +44,16 @@ enum Weather {
 /// A collector at the end of a network of pipes.
 #[derive(Clone)]
 struct Collector {
+    protocol: Protocol,
     weather: Arc<Mutex<Weather>>,
     points: Arc<Mutex<Vec<NumberDataPoint>>>,
     dialled: Arc<AtomicU64>,
 }
 
 impl Collector {
-    fn new() -> Self {
+    fn new(protocol: Protocol) -> Self {
         Self {
+            protocol,
             weather: Arc::new(Mutex::new(Weather::Fine)),
             points: Arc::default(),
             dialled: Arc::default(),
@@ -74,27 +78,55 @@ impl Collector {
 
     fn connect(self) -> Box<dyn Stream> {
         let (ours, theirs) = tokio::io::duplex(64 << 10);
+        let (protocol, theirs) = (self.protocol, TokioIo::new(theirs));
         let service = service_fn(move |request| self.clone().answer(request));
-        let serving = hyper::server::conn::http1::Builder::new();
-        tokio::spawn(serving.serve_connection(TokioIo::new(theirs), service));
+        match protocol {
+            Protocol::HttpProtobuf => {
+                let serving = hyper::server::conn::http1::Builder::new();
+                tokio::spawn(serving.serve_connection(theirs, service));
+            }
+            Protocol::Grpc => {
+                let serving = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                tokio::spawn(serving.serve_connection(theirs, service));
+            }
+        }
         Box::new(ours)
+    }
+
+    /// An answer without a message.
+    fn say(&self, fine: bool) -> Response<BoxBody<Bytes, Infallible>> {
+        if self.protocol == Protocol::Grpc {
+            // OK and an empty message in its frame, or UNAVAILABLE.
+            let status = if fine { "0" } else { "14" };
+            let trailers = HeaderMap::from_iter([(
+                HeaderName::from_static("grpc-status"),
+                HeaderValue::from_static(status),
+            )]);
+            let body = Full::new(Bytes::from_static(&[0; 5]));
+            let body = body.with_trailers(std::future::ready(Some(Ok(trailers))));
+            return Response::new(body.boxed());
+        }
+        let mut response = Response::new(Full::default().boxed());
+        if !fine {
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        }
+        response
     }
 
     async fn answer(
         self,
         request: Request<Incoming>,
-    ) -> Result<Response<Full<Bytes>>, hyper::Error> {
-        let body = request.into_body().collect().await?.to_bytes();
-        let mut response = Response::new(Full::default());
+    ) -> Result<Response<BoxBody<Bytes, Infallible>>, hyper::Error> {
+        let mut body = request.into_body().collect().await?.to_bytes();
         let weather = *self.weather.lock().await;
         match weather {
             Weather::Fine => {}
-            Weather::Busy => {
-                *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-                return Ok(response);
-            }
+            Weather::Busy => return Ok(self.say(false)),
             // A connection from better days, dead without anybody knowing.
             Weather::Refused | Weather::Silent => std::future::pending().await,
+        }
+        if self.protocol == Protocol::Grpc {
+            body.advance(5);
         }
         let request = ExportMetricsServiceRequest::decode(body).expect("it is well formed");
         let scopes = request
@@ -108,7 +140,7 @@ impl Collector {
             };
             self.points.lock().await.extend(sum.data_points);
         }
-        Ok(response)
+        Ok(self.say(true))
     }
 
     async fn take(&self) -> Vec<NumberDataPoint> {
@@ -123,8 +155,8 @@ struct Service {
     collector: Collector,
 }
 
-fn service(temporality: TemporalityPreference) -> Service {
-    let collector = Collector::new();
+fn service(protocol: Protocol, temporality: TemporalityPreference) -> Service {
+    let collector = Collector::new(protocol);
     let provider = MeterProvider::builder()
         .with_cardinality_limit(20_000)
         .build();
@@ -133,6 +165,7 @@ fn service(temporality: TemporalityPreference) -> Service {
     reading.temporality = temporality;
     let reader = provider.reader(reading);
     let mut options = ExporterOptions::http("http://collector/v1/metrics");
+    options.protocol = protocol;
     options.compression = Compression::None;
     let exporter = Exporter::with_dial(options, collector.dial()).expect("the options are fine");
     let exports = Arc::new(AtomicU64::new(0));
@@ -192,8 +225,8 @@ fn value(point: &NumberDataPoint) -> i64 {
 }
 
 /// Each kind of outage takes an hour; memory stays flat, and after it the values are right.
-async fn outage(temporality: TemporalityPreference) {
-    let service = service(temporality);
+async fn outage(protocol: Protocol, temporality: TemporalityPreference) {
+    let service = service(protocol, temporality);
     service.record();
     service
         .handle
@@ -248,24 +281,29 @@ async fn outage(temporality: TemporalityPreference) {
 
 #[tokio::test(start_paused = true)]
 async fn an_hour_of_outage_leaves_cumulative_values_right() {
-    outage(TemporalityPreference::Cumulative).await;
+    outage(Protocol::HttpProtobuf, TemporalityPreference::Cumulative).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_hour_of_outage_loses_no_delta() {
-    outage(TemporalityPreference::Delta).await;
+    outage(Protocol::HttpProtobuf, TemporalityPreference::Delta).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_hour_of_outage_loses_nothing_with_low_memory() {
-    outage(TemporalityPreference::LowMemory).await;
+async fn an_hour_of_outage_over_grpc_leaves_cumulative_values_right() {
+    outage(Protocol::Grpc, TemporalityPreference::Cumulative).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_hour_of_outage_over_grpc_loses_nothing_with_low_memory() {
+    outage(Protocol::Grpc, TemporalityPreference::LowMemory).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn many_processes_started_at_once_do_not_push_at_once() {
     let mut first = Vec::new();
     for _ in 0..20 {
-        let service = service(TemporalityPreference::Cumulative);
+        let service = service(Protocol::HttpProtobuf, TemporalityPreference::Cumulative);
         service.record();
         let began = tokio::time::Instant::now();
         while service.exports.load(SeqCst) == 0 {
@@ -291,7 +329,7 @@ async fn many_processes_started_at_once_do_not_push_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn while_it_hangs_a_flush_says_so_and_the_end_comes_in_time() {
-    let service = service(TemporalityPreference::Cumulative);
+    let service = service(Protocol::HttpProtobuf, TemporalityPreference::Cumulative);
     service.record();
     *service.collector.weather.lock().await = Weather::Silent;
     let began = tokio::time::Instant::now();
