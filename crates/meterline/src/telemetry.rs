@@ -4,6 +4,7 @@ mod resource;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering::SeqCst;
 
 use axum::Router;
 use meterline_http::HttpMetricsLayer;
@@ -110,20 +111,32 @@ impl Telemetry {
     #[must_use]
     pub fn http_layer(&self) -> HttpMetricsLayer {
         match &self.recording {
-            Some(recording) => recording.http_layer.clone(),
+            Some(recording) => {
+                recording.http_measured.store(true, SeqCst);
+                recording.http_layer.clone()
+            }
             None => HttpMetricsLayer::off(),
         }
     }
 
     /// The metrics endpoints for the application's own listener: none if metrics are off, or have a
-    /// listener of their own.
+    /// listener of their own. `Router::merge` them last, after [`http_layer`](Self::http_layer) is on.
     pub fn routes<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
-        let recording = self.recording.as_ref();
-        match recording.and_then(|recording| recording.scraper.as_ref()) {
+        let Some(recording) = &self.recording else {
+            return Router::new();
+        };
+        let routes = match &recording.scraper {
             Some(scraper) if self.config.listen.is_none() => {
                 routes(scraper, &self.config, self.bearer.as_ref())
             }
             _ => Router::new(),
+        };
+        // Of two routers that answer 404 by default `merge` keeps the second one's answer, which would
+        // take the requests that no route matches away from the layer of the first.
+        if recording.http_measured.load(SeqCst) {
+            routes.layer(recording.http_layer.clone())
+        } else {
+            routes
         }
     }
 

@@ -1,3 +1,4 @@
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use meterline_exposition::{TranslationOptions, TranslationStrategy};
@@ -24,6 +25,8 @@ pub(super) struct Recording {
     /// What the scrape endpoints show, if there are any.
     pub(super) scraper: Option<Arc<Scraper>>,
     pub(super) http_layer: HttpMetricsLayer,
+    /// Whether somebody has asked for the layer.
+    pub(super) http_measured: AtomicBool,
     pub(super) push: Option<Push>,
 }
 
@@ -63,6 +66,7 @@ impl Recording {
             provider,
             scraper,
             http_layer,
+            http_measured: AtomicBool::new(false),
             push,
         })
     }
