@@ -3,6 +3,9 @@
 //!     cargo run -p meterline --example axum
 //!     curl http://127.0.0.1:3000/orders/7
 //!     curl http://127.0.0.1:3000/metrics
+//!
+//! The page has `shop_orders_opened_total` by whether the number is even, `http_server_request_duration_seconds`
+//! and its companions by route, the process and the runtime. Another address: `-- 127.0.0.1:4000`.
 
 use axum::extract::Path;
 use axum::{Router, routing::get};
@@ -26,7 +29,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .route("/orders/{id}", get(open_order))
         .layer(telemetry.http_layer())
         .merge(telemetry.routes());
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    let address = std::env::args().nth(1);
+    let address = address.unwrap_or_else(|| "127.0.0.1:3000".to_owned());
+    let listener = tokio::net::TcpListener::bind(address).await?;
     println!("http://{}/metrics", listener.local_addr()?);
     axum::serve(listener, app)
         .with_graceful_shutdown(interrupted())

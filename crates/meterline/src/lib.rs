@@ -53,3 +53,14 @@ pub use meterline_sdk::MeterProvider;
 pub use telemetry::{BuildError, ShutdownError, Telemetry, TelemetryBuilder};
 #[cfg(feature = "traces")]
 pub use traces::Traces;
+
+/// The Rust code of the documents, compiled.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../../docs/services.md")]
+    mod services {}
+    #[doc = include_str!("../../../docs/from-axum-prometheus.md")]
+    mod from_axum_prometheus {}
+    #[doc = include_str!("../../../docs/from-opentelemetry-prometheus.md")]
+    mod from_opentelemetry_prometheus {}
+}

@@ -93,6 +93,7 @@ mod with_prometheus {
             }
         };
         submit().await;
+        assert_eq!(server.get("/no/such/route").await.0, 404);
         let prometheus = tokio::task::spawn_blocking(move || {
             prometheus.wait_for(
                 "osapi_jobs_completed_total{status='completed'}",
@@ -110,11 +111,36 @@ mod with_prometheus {
                 seen.len() == 1
             });
             panels_are_filled(&prometheus);
+            the_cookbook_has_answers(&prometheus);
             let pending = prometheus.query("ALERTS");
             assert_eq!(pending, [], "nothing is wrong");
         })
         .await
         .unwrap();
+    }
+
+    /// Every expression of docs/promql.md; those of what this process does not use are at least valid.
+    fn the_cookbook_has_answers(prometheus: &Prometheus) {
+        let mut answered = 0;
+        for block in include_str!("../../../../docs/promql.md")
+            .split("```promql\n")
+            .skip(1)
+        {
+            let (expr, _) = block.split_once("```").unwrap();
+            if ABSENT[..1]
+                .iter()
+                .chain(&ABSENT[2..])
+                .any(|name| expr.contains(name))
+            {
+                let _answers = prometheus.query(expr);
+            } else {
+                prometheus.wait_for(expr, LIMIT, |series| {
+                    series.iter().any(|(_, value)| value.is_finite())
+                });
+                answered += 1;
+            }
+        }
+        assert!(answered >= 35, "only {answered} expressions answered");
     }
 
     fn panels_are_filled(prometheus: &Prometheus) {
