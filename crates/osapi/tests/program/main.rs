@@ -16,6 +16,7 @@ mod monitored;
 mod openapi;
 mod page;
 mod presets;
+mod pushed;
 mod secured;
 mod stopping;
 mod support;
