@@ -8,6 +8,8 @@ use osapi::metrics::catalogue::{self, Kind, Metric};
 use osapi::monitoring::{ALERTS, Metrics, RECORDED, dashboards, rules};
 use serde_json::Value;
 
+use crate::exposed::{exposed, labels};
+
 /// What Prometheus adds to every series.
 const ADDED: [&str; 2] = ["job", "instance"];
 
@@ -32,18 +34,12 @@ pub(crate) fn all() -> Vec<(String, String)> {
 
 /// The names a row's series have in Prometheus.
 fn names(row: &Metric) -> Vec<String> {
-    let unit = match row.unit {
-        "s" => "_seconds",
-        "By" => "_bytes",
-        _ => "",
-    };
-    let base = format!("{}{unit}", row.name_in("osapi").replace('.', "_"));
+    let name = exposed(row).name;
     match row.kind {
-        Kind::Counter => vec![format!("{base}_total")],
-        Kind::Gauge | Kind::UpDownCounter => vec![base],
         Kind::Histogram(_) => ["_bucket", "_sum", "_count"]
-            .map(|suffix| format!("{base}{suffix}"))
+            .map(|suffix| format!("{name}{suffix}"))
             .to_vec(),
+        _ => vec![name],
     }
 }
 
@@ -52,8 +48,7 @@ fn known() -> BTreeMap<String, BTreeSet<String>> {
     let mut known = BTreeMap::new();
     for row in catalogue::ALL.iter().chain(catalogue::NATS) {
         for name in names(row) {
-            let mut labels: BTreeSet<_> =
-                row.attributes.iter().map(|a| a.replace('.', "_")).collect();
+            let mut labels = labels(row);
             labels.extend(ADDED.map(str::to_owned));
             if name.ends_with("_bucket") {
                 labels.insert("le".to_owned());

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)] // Everything here is a test, also the functions tests share.
 
+#[path = "../program/metrics/exposed.rs"]
+mod exposed;
 mod expressions;
 mod files;
 mod samples;

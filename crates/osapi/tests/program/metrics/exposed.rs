@@ -7,7 +7,7 @@ use meterline_sdk::MeterProvider;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::MeterProvider as _;
 use osapi::metrics::Instruments;
-use osapi::metrics::catalogue::{Kind, Metric, Owner};
+use osapi::metrics::catalogue::{Kind, Metric};
 
 /// What Prometheus sees of a row.
 #[derive(Debug, PartialEq)]
@@ -63,13 +63,4 @@ pub(crate) fn exposed(row: &Metric) -> Exposed {
 pub(crate) fn labels(row: &Metric) -> BTreeSet<String> {
     let names = row.attributes.iter();
     names.map(|name| name.replace('.', "_")).collect()
-}
-
-/// The scope a row's instrument belongs to.
-pub(crate) fn scope(row: &Metric) -> &'static str {
-    match row.owner {
-        Owner::Osapi => "osapi",
-        Owner::Http => "meterline-http",
-        Owner::Meterline => "meterline",
-    }
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use osapi::metrics::catalogue::{self, Kind, Metric, Process};
+use osapi::metrics::catalogue::{self, Kind, Metric, Owner, Process};
 use reqwest::Method;
 use serde_json::json;
 
-use super::exposed::{exposed, labels, scope};
+use super::exposed::{exposed, labels};
 use super::page::{Family, Page, scrape};
 use crate::support::{self, DEADLINE, Server, job, start, up, worker};
 
@@ -234,6 +234,15 @@ fn seen(family: &Family) -> BTreeSet<String> {
         .collect()
 }
 
+/// The scope a row's instrument belongs to.
+fn scope(row: &Metric) -> &'static str {
+    match row.owner {
+        Owner::Osapi => "osapi",
+        Owner::Http => "meterline-http",
+        Owner::Meterline => "meterline",
+    }
+}
+
 /// Holds a page against rows: each is there as the catalogue says, and nothing else is.
 fn holds(page: &Page, rows: &[&Metric]) {
     let mut known = BTreeSet::from(["target_info".to_owned()]);
@@ -325,4 +334,42 @@ async fn two_processes_expose_each_its_rows() {
         holds(&complete(server, &rows).await, &rows);
     }
     assert_eq!(total, 1.0);
+}
+
+mod with_nats {
+    use xtask::NatsServer;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn over_a_broker_both_processes_expose_its_rows() {
+        let broker = tokio::task::spawn_blocking(NatsServer::start)
+            .await
+            .unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("queue.nats.url={}", broker.url());
+        let args = [
+            "--set",
+            "debug=true",
+            "--set",
+            "queue.backend=nats",
+            "--set",
+            &url,
+        ];
+        let (api, worker) = (
+            support::api(dir.path(), &args),
+            worker(dir.path(), "w", &args),
+        );
+        let rows: Vec<_> = catalogue::NATS.iter().collect();
+        for server in [&api, &worker] {
+            let page = complete(server, &rows).await;
+            for row in &rows {
+                let wanted = exposed(row);
+                let family = page.families.get(&wanted.name);
+                let family = family.unwrap_or_else(|| panic!("no {} on the page", wanted.name));
+                assert_eq!((&*family.kind, &family.help), (wanted.kind, &wanted.help));
+                assert_eq!(seen(family), labels(row), "{}", wanted.name);
+            }
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! The page in a real browser.
 
+mod broker;
 mod locked;
 
 use std::path::PathBuf;
