@@ -3,6 +3,21 @@
 //! Code is instrumented through the OpenTelemetry metrics *API*; this crate is what stands behind
 //! it. A measurement is recorded once, however many readers there are, and a collection copies
 //! values and borrows labels, so encoders downstream stay pure functions over plain values.
+//!
+//! ```
+//! use meterline_sdk::{Data, MeterProvider};
+//! use opentelemetry::KeyValue;
+//! use opentelemetry::metrics::MeterProvider as _;
+//!
+//! let provider = MeterProvider::builder().build();
+//! // For the whole program: opentelemetry::global::set_meter_provider(provider.clone());
+//! let orders = provider.meter("shop").u64_counter("orders").build();
+//! orders.add(2, &[KeyValue::new("paid", true)]);
+//!
+//! let snapshot = provider.collect();
+//! assert_eq!(snapshot.metrics[0].descriptor.name, "orders");
+//! assert!(matches!(snapshot.metrics[0].data, Data::Sum { monotonic: true, .. }));
+//! ```
 
 #![forbid(unsafe_code)]
 

@@ -26,6 +26,8 @@
 //! without effect until a provider is set, and they stay so.
 
 #![forbid(unsafe_code)]
+// Says on docs.rs which feature an item needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod bearer;
 pub mod config;

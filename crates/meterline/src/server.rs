@@ -55,7 +55,9 @@ pub struct BindError {
 
 fn reason(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::AddrInUse => "another process uses this port".to_owned(),
+        io::ErrorKind::AddrInUse => {
+            "another process uses this port; port 0 takes any free one".to_owned()
+        }
         io::ErrorKind::AddrNotAvailable => "this machine does not have this address".to_owned(),
         io::ErrorKind::PermissionDenied => {
             "not permitted (ports below 1024 need a privilege)".to_owned()

@@ -12,7 +12,7 @@ use super::super::client::{self, Client};
 use super::super::page::visible;
 use super::super::table::Cell;
 use super::super::{Failure, progress};
-use crate::queue::{JobId, JobRecord, JobState};
+use crate::queue::{JobId, JobRecord, JobState, Target};
 
 /// A connection that breaks off is made anew for so long: that is enough for a server to be restarted.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -89,6 +89,11 @@ fn told(record: &JobRecord) -> String {
         );
     }
     match (status, &record.worker) {
+        (JobState::Submitted, _) => match &record.target_hostname {
+            Target::Any => format!("{kind} {status}, waits for a worker"),
+            Target::Host(host) => format!("{kind} {status}, waits for {host}"),
+            Target::All => format!("{kind} {status}"),
+        },
         (JobState::Processing, Some(worker)) => {
             format!("{kind} {status} on {worker}, attempt {}", record.attempts)
         }

@@ -44,7 +44,8 @@ pub(super) fn print(record: &JobRecord, json: bool) -> Result<(), Failure> {
         let details: Vec<&str> = details.into_iter().flatten().collect();
         let name = name.as_str().unwrap_or_default();
         let details = visible(&details.join(": "));
-        writeln!(out, "  {} {name} {details}", event.timestamp)?;
+        let line = format!("  {} {name} {details}", event.timestamp);
+        writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
 }
