@@ -68,6 +68,13 @@ pub struct Claims {
 }
 
 impl Claims {
+    /// How long the token is still good.
+    #[must_use]
+    pub fn left(&self) -> Duration {
+        let left = self.exp.saturating_sub(Timestamp::now().as_second());
+        Duration::from_secs(u64::try_from(left).unwrap_or(0))
+    }
+
     /// What a token made now says, good for a time.
     #[must_use]
     pub fn new(subject: &str, permissions: &[Permission], good_for: Duration) -> Self {

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{Stream, StreamExt};
 
-use super::extract::{JobPath, PathJob};
+use super::extract::{Allowed, JobPath, PathJob};
 use super::problem::Problem;
 use super::state::ApiState;
 use crate::queue::{JobRecord, QueueError};
@@ -15,7 +15,7 @@ use crate::queue::{JobRecord, QueueError};
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Sends the record now and after each change, as events named `job`, until the job has ended or
-/// is gone, or the server stops. A failure is sent as an event named `error` and ends the stream.
+/// is gone, the token expires, or the server stops. A failure is sent as an event named `error` and ends the stream.
 /// 503 while there are too many streams.
 #[utoipa::path(
     get,
@@ -29,6 +29,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 )]
 pub(super) async fn follow(
     State(state): State<ApiState>,
+    allowed: Allowed,
     PathJob(id): PathJob,
 ) -> Result<Sse<impl Stream<Item = Result<Event, axum::Error>>>, Problem> {
     let room = state.stream()?;
@@ -42,7 +43,8 @@ pub(super) async fn follow(
             let _ = &room;
             event(change)
         })
-        .take_until(state.lifecycle.closed_owned());
+        .take_until(state.lifecycle.closed_owned())
+        .take_until(Box::pin(allowed.over()));
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 

@@ -1,5 +1,6 @@
 //! Request parts as typed values; what does not fit is a problem, never a panic.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use uuid::Uuid;
 
 use super::problem::Problem;
 use super::state::ApiState;
+use crate::access::Claims;
 use crate::queue::JobId;
 
 /// How long the client may be silent in the middle of a body.
@@ -177,6 +179,27 @@ impl FromRequestParts<ApiState> for PathText {
             .await
             .map(|Path(text)| Self(text))
             .map_err(|error| Problem::bad_request(error.body_text()))
+    }
+}
+
+/// How long a stream may go on: as long as the token it was asked for with is good.
+pub(super) struct Allowed(Option<Claims>);
+
+impl Allowed {
+    /// Waits until that is over; for ever where no token was needed.
+    pub(super) async fn over(self) {
+        match self.0 {
+            Some(claims) => tokio::time::sleep(claims.left()).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl FromRequestParts<ApiState> for Allowed {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &ApiState) -> Result<Self, Infallible> {
+        Ok(Self(parts.extensions.get().cloned()))
     }
 }
 

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::super::extract::Allowed;
 use super::super::problem::Problem;
 use super::super::state::ApiState;
 use super::reading::Reading;
@@ -43,7 +44,7 @@ struct Feed {
 }
 
 /// Sends how everything is, every two seconds, as Server-Sent Events named `reading`: at first those of
-/// the last minutes, if somebody watched then. Until the viewer leaves or the server stops. 503 while
+/// the last minutes, if somebody watched then. Until the viewer leaves, the token expires or the server stops. 503 while
 /// there are too many streams.
 #[utoipa::path(
     get,
@@ -51,7 +52,10 @@ struct Feed {
     tag = "page",
     responses((status = 200, description = "How everything is, every two seconds", content_type = "text/event-stream", body = serde_json::Value))
 )]
-pub(in super::super) async fn follow(State(state): State<ApiState>) -> Result<Response, Problem> {
+pub(in super::super) async fn follow(
+    State(state): State<ApiState>,
+    allowed: Allowed,
+) -> Result<Response, Problem> {
     let room = state.stream()?;
     let events = state.live.subscribe(&state);
     let ended = state.lifecycle.closed_owned();
@@ -61,7 +65,8 @@ pub(in super::super) async fn follow(State(state): State<ApiState>) -> Result<Re
             let _ = &room;
             Ok::<_, Infallible>(event)
         })
-        .take_until(ended);
+        .take_until(ended)
+        .take_until(Box::pin(allowed.over()));
     let headers = [
         (CONTENT_TYPE, "text/event-stream"),
         (CACHE_CONTROL, "no-store"),

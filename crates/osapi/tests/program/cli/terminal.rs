@@ -204,6 +204,11 @@ fn tables_fit_the_terminal() {
 fn benches_show_a_bar_on_a_terminal_and_nothing_elsewhere() {
     let server = up(&[]);
     let url = server.url("");
+    let ready = || stdout(&output(&["workers", "--json", "--server", &url])).contains("\"ready\"");
+    let since = Instant::now();
+    while !ready() {
+        assert!(since.elapsed() < DEADLINE, "no worker is ready");
+    }
     let jobs = ["bench", "jobs", "--jobs", "40", "--server", &url];
     let (code, shown) = Terminal::new(osapi(&jobs), 100).ended();
     assert_eq!(code, Some(0), "{shown:?}");

@@ -1,4 +1,6 @@
-//! Who may do what: every route with every kind of token, and the web pages that would like to.
+//! Who may do what: every route with every kind of token.
+
+mod pages;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,7 +10,7 @@ use osapi::access::{Claims, Permission, SigningKey};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 
-use crate::support::{Server, client, job, osapi, output, problem, start, stderr, stdout, up};
+use crate::support::{Server, job, osapi, output, problem, start, stderr, stdout, until};
 
 pub(crate) const SECRET: &str = "wJ3nq0Vx8RzF5tK1yB7mC2dL9gH4sP6a";
 const OTHER: &str = "Zk8Yt2Qw5Er7Ui1Op3As6Df9Gh0Jk4Lm";
@@ -188,6 +190,49 @@ async fn every_route_with_every_kind_of_token() {
 }
 
 #[tokio::test]
+async fn a_stream_ends_with_its_token() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = locked(dir.path());
+    let key = SigningKey::new(SECRET.as_bytes()).unwrap();
+    let all = token(SECRET, &Permission::ALL);
+    let body = job("sleep", json!({"seconds": 600}));
+    let submitted = server
+        .request(Method::POST, "/job")
+        .bearer_auth(&all)
+        .json(&body);
+    let id: Value = sent(submitted).await.json().await.unwrap();
+    let events = format!("/job/{}/events", id["job_id"].as_str().unwrap());
+    for path in ["/live", &events] {
+        // One that is too slow to use its token gets another.
+        let mut stream = until("the stream is open", async || {
+            let brief = Claims::new("test", &Permission::ALL, Duration::from_secs(2));
+            let brief = key.sign(&brief).unwrap();
+            let answer = sent(server.request(Method::GET, path).bearer_auth(brief)).await;
+            (answer.status() == 200).then_some(answer)
+        })
+        .await;
+        assert!(stream.chunk().await.unwrap().is_some(), "{path} begins");
+        while stream.chunk().await.unwrap().is_some() {}
+    }
+    // And the page of who has a good one is no other than before.
+    let mut stream = sent(server.request(Method::GET, "/live").bearer_auth(&all)).await;
+    assert!(stream.chunk().await.unwrap().is_some());
+}
+
+/// HEAD is answered by the handlers of GET, and guarded like them.
+#[tokio::test]
+async fn head_asks_for_what_get_asks_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = locked(dir.path());
+    for (method, path, permission) in routes(&server).await {
+        if method == Method::GET {
+            let status = sent(request(&server, &Method::HEAD, &path)).await.status();
+            assert_eq!(status == 401, permission.is_some(), "{path}: {status}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn tokens_are_made_checked_and_used_from_the_command_line() {
     let dir = tempfile::tempdir().unwrap();
     let server = locked(dir.path());
@@ -310,97 +355,4 @@ fn a_bad_key_is_refused_and_never_shown() {
         "{}",
         stderr(&refused)
     );
-}
-
-/// A browser sends these by itself, whatever the page's script wants.
-fn from_page(request: RequestBuilder, origin: &str, site: &str) -> RequestBuilder {
-    request
-        .header("origin", origin)
-        .header("sec-fetch-site", site)
-}
-
-#[tokio::test]
-async fn a_page_of_another_origin_gets_nothing_from_an_open_api() {
-    let server = up(&[]);
-    let id = server.submit("sleep", json!({"seconds": 0})).await;
-    let body = job("sleep", json!({"seconds": 0})).to_string();
-    let post = || server.request(Method::POST, "/job").body(body.clone());
-
-    // fetch(..., {mode: "no-cors"}) and forms: a content type that asks no permission first.
-    for kind in [
-        "text/plain",
-        "application/x-www-form-urlencoded",
-        "multipart/form-data",
-    ] {
-        let plain = post().header("content-type", kind);
-        problem(
-            sent(from_page(plain, "http://evil.example", "cross-site")).await,
-            403,
-        )
-        .await;
-        // Even were the origin hidden, JSON has to be called JSON, which a page cannot do.
-        problem(sent(post().header("content-type", kind)).await, 415).await;
-    }
-    // The permission that a JSON request would need first.
-    let ask = server
-        .request(Method::OPTIONS, "/job")
-        .header("access-control-request-method", "POST")
-        .header("access-control-request-headers", "content-type");
-    let answer = sent(from_page(ask, "http://evil.example", "cross-site")).await;
-    assert_eq!(answer.status(), 403);
-    assert!(
-        answer
-            .headers()
-            .keys()
-            .all(|name| !name.as_str().starts_with("access-control"))
-    );
-    // new EventSource(...), <img>, <script>: no preflight, and for the latter two no Origin.
-    let events = format!("/job/{id}/events");
-    let stream = server
-        .request(Method::GET, &events)
-        .header("accept", "text/event-stream");
-    problem(
-        sent(from_page(stream, "http://evil.example", "cross-site")).await,
-        403,
-    )
-    .await;
-    for path in [events.as_str(), "/job", "/metrics", "/openapi.json"] {
-        let hidden = server
-            .request(Method::GET, path)
-            .header("sec-fetch-site", "cross-site");
-        problem(sent(hidden).await, 403).await;
-        // A name of the attacker's that now leads here: for the browser all of it is one origin.
-        let rebound = server
-            .request(Method::GET, path)
-            .header("host", "evil.example");
-        let rebound = from_page(rebound, "http://evil.example", "same-origin");
-        problem(sent(rebound).await, 421).await;
-    }
-    assert_eq!(
-        server.get("/job").await.1["total_items"],
-        1,
-        "only the owner's job"
-    );
-}
-
-#[tokio::test]
-async fn a_page_of_another_origin_has_no_token() {
-    let dir = tempfile::tempdir().unwrap();
-    let server = locked(dir.path());
-    let token = token(SECRET, &Permission::ALL);
-    let body = job("sleep", json!({"seconds": 0}));
-    let post = || server.request(Method::POST, "/job").json(&body);
-    problem(
-        sent(from_page(post(), "http://evil.example", "cross-site")).await,
-        403,
-    )
-    .await;
-    problem(sent(post().header("host", "evil.example")).await, 401).await;
-    // A proxy in front has a name of its own, and so has the page that comes through it.
-    let proxied = post().header("host", "jobs.example").bearer_auth(&token);
-    let proxied = from_page(proxied, "https://jobs.example", "same-origin");
-    assert_eq!(sent(proxied).await.status(), 201);
-    // Nor does a token in the address count, where logs and histories would keep it.
-    let address = format!("/job?access_token={token}");
-    assert_eq!(sent(client().get(server.url(&address))).await.status(), 401);
 }
