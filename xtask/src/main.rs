@@ -18,7 +18,8 @@ Everything a contributor runs.
     cargo xtask setup            install the pinned test tools into target/tools
     cargo xtask test             install what the tests need, run every test there is
     cargo xtask ci               formatting, lints, documentation, dependencies, then every test
-    cargo xtask chaos            kill workers, APIs and the broker some hundred times under load;
+    cargo xtask chaos            kill workers, APIs and brokers some hundred times under load, cut
+                                 networks, fill brokers;
                                  scrape and push for minutes
     cargo xtask bench [ARGS]     the benchmarks, beside those of other libraries
     cargo xtask fuzz [TARGET...] [--seconds N]

@@ -50,6 +50,18 @@ impl NatsServer {
         server
     }
 
+    /// Starts one with its store in a given directory, such as one on a disk that is no memory.
+    ///
+    /// # Panics
+    /// As [`NatsServer::start`].
+    #[must_use]
+    pub fn start_on(store: &Path) -> Self {
+        let directory = TempDir::new().expect("a temporary directory can be made");
+        let server = Self::prepare(directory, store, "", "");
+        server.restart();
+        server
+    }
+
     /// Starts one whose JetStream has limits (`max_file_store: 1MB`).
     ///
     /// # Panics

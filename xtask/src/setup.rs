@@ -98,6 +98,7 @@ fn install(tool: Tool, why: &str) -> Result<PathBuf, String> {
         Tool::NatsServer => nats_server(),
         Tool::Chromium => chromium(),
         Tool::Schemathesis => schemathesis(),
+        Tool::Faketime => faketime(),
     }?;
     tool.find()
 }
@@ -117,20 +118,30 @@ fn install_cargo_deny(path: PathBuf) -> Result<PathBuf, String> {
     Ok(path)
 }
 
-/// The distribution's package, unpacked and not installed: no root needed, no service started.
+/// The distribution's package, unpacked: see [`unpack`].
 fn prometheus() -> Result<(), String> {
-    let target = directory().join("prometheus");
-    println!(
-        "    unpacking the apt package prometheus into {}",
-        target.display()
-    );
-    let hint = |why: String| {
+    unpack("prometheus", &directory().join("prometheus")).map_err(|why| {
         format!(
             "{why}. Get Prometheus 2.42 or newer from https://prometheus.io/download/ and put \
              prometheus and promtool on PATH, or name them by METERLINE_PROMETHEUS and \
              METERLINE_PROMTOOL"
         )
-    };
+    })
+}
+
+/// The distribution's package, unpacked: see [`unpack`].
+fn faketime() -> Result<(), String> {
+    unpack("libfaketime", &directory().join("faketime")).map_err(|why| {
+        format!("{why}. Install libfaketime, or name the library by METERLINE_FAKETIME")
+    })
+}
+
+/// Unpacks a package of the distribution instead of installing it: no root needed, no service started.
+fn unpack(package: &str, target: &Path) -> Result<(), String> {
+    println!(
+        "    unpacking the apt package {package} into {}",
+        target.display()
+    );
     let download = directory().join("download");
     remove(&download)?;
     create(&download.join("lists/partial"))?;
@@ -141,19 +152,19 @@ fn prometheus() -> Result<(), String> {
         apt.current_dir(&download).args(["-q=2", "-o", as_we_are]);
         apt
     };
-    let mut fetched = succeed(apt().args(["download", "prometheus"]));
+    let mut fetched = succeed(apt().args(["download", package]));
     if fetched.is_err() {
         // No package lists, or old ones. Lists of our own can be fetched by anybody.
         let lists = format!("Dir::State::lists={}", download.join("lists").display());
         let own = ["-o", &lists];
         fetched = succeed(apt().args(own).arg("update"))
-            .and_then(|()| succeed(apt().args(own).args(["download", "prometheus"])));
+            .and_then(|()| succeed(apt().args(own).args(["download", package])));
     }
-    fetched.map_err(hint)?;
-    remove(&target)?;
-    for package in files(&download)? {
-        if package.extension() == Some(OsStr::new("deb")) {
-            succeed(Command::new("dpkg").arg("-x").args([&package, &target])).map_err(hint)?;
+    fetched?;
+    remove(target)?;
+    for file in files(&download)? {
+        if file.extension() == Some(OsStr::new("deb")) {
+            succeed(Command::new("dpkg").arg("-x").arg(&file).arg(target))?;
         }
     }
     remove(&download)

@@ -7,11 +7,17 @@ use xtask::tools::{Tool, output, workspace};
 use crate::setup;
 use crate::steps::{Steps, cargo};
 
-/// Kills that one run of chaos makes.
-const CHAOS_KILLS: &str = "120";
-
-/// For how many seconds chaos keeps scrape and push under load, by each protocol.
-const CHAOS_LOAD: &str = "120";
+/// How much chaos makes of what [`run`] does in short form.
+const CHAOS: [(&str, &str); 4] = [
+    // Processes killed, in random order.
+    ("OSAPI_CHAOS_KILLS", "120"),
+    // Leaders of a cluster killed.
+    ("OSAPI_CHAOS_LEADERS", "12"),
+    // Jobs that ten workers share.
+    ("OSAPI_CHAOS_JOBS", "10000"),
+    // Seconds that scrape and push are kept under load, by each protocol.
+    ("METERLINE_LOAD_SECONDS", "120"),
+];
 
 /// Every test there is.
 pub(crate) fn run(steps: &mut Steps) {
@@ -39,32 +45,26 @@ pub(crate) fn run(steps: &mut Steps) {
     }
 }
 
-/// The tests that kill processes, with more kills than [`run`] makes, and scrape and push under load for longer.
+/// The tests of processes, networks and brokers that fail, and of scrape and push under load, in their long form.
 pub(crate) fn chaos(steps: &mut Steps) {
+    const NATS: [&str; 5] = ["killed", "cluster", "cut_off", "fleet", "full"];
     let (tools, left_out) = setup::test_tools(steps);
-    for (name, target, filter, variable, amount) in [
-        (
-            "chaos",
-            ["osapi", "program"],
-            "with_nats::",
-            "OSAPI_CHAOS_KILLS",
-            CHAOS_KILLS,
-        ),
+    let of_nats = NATS.map(|module| format!("with_nats::{module}"));
+    for (name, package, test, filters) in [
+        ("chaos", "osapi", "program", &of_nats[..]),
         (
             "scrape and push under load",
-            ["meterline", "push"],
-            "under_load",
-            "METERLINE_LOAD_SECONDS",
-            CHAOS_LOAD,
+            "meterline",
+            "push",
+            &["under_load".to_owned()],
         ),
     ] {
-        let [package, test] = target;
         let mut command = cargo(&["test", "--package", package, "--test", test]);
         if steps.options.offline {
             command.arg("--offline");
         }
-        command.args(["--", "--nocapture", "--test-threads=1", filter]);
-        command.env(variable, amount);
+        command.args(["--", "--nocapture", "--test-threads=1"]);
+        command.args(filters).envs(CHAOS);
         command.envs(tools.iter().map(|(tool, path)| (tool.variable(), path)));
         for tool in &left_out {
             command.args(["--skip", tool.marker()]);

@@ -28,17 +28,20 @@ pub enum Tool {
     Chromium,
     /// schemathesis, which makes requests of an OpenAPI document.
     Schemathesis,
+    /// libfaketime, a library that tells one process another wall-clock time.
+    Faketime,
 }
 
 impl Tool {
     /// All of them. Python comes before what its pip installs.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Prometheus,
         Self::Promtool,
         Self::Python,
         Self::NatsServer,
         Self::Chromium,
         Self::Schemathesis,
+        Self::Faketime,
     ];
 
     /// What it is called, also on PATH.
@@ -51,6 +54,7 @@ impl Tool {
             Self::NatsServer => "nats-server",
             Self::Chromium => "chromium",
             Self::Schemathesis => "schemathesis",
+            Self::Faketime => "libfaketime.so.1",
         }
     }
 
@@ -64,6 +68,7 @@ impl Tool {
             Self::NatsServer => "METERLINE_NATS_SERVER",
             Self::Chromium => "METERLINE_CHROMIUM",
             Self::Schemathesis => "METERLINE_SCHEMATHESIS",
+            Self::Faketime => "METERLINE_FAKETIME",
         }
     }
 
@@ -77,6 +82,7 @@ impl Tool {
             Self::NatsServer => "with_nats",
             Self::Chromium => "with_chromium",
             Self::Schemathesis => "with_schemathesis",
+            Self::Faketime => "with_faketime",
         }
     }
 
@@ -102,7 +108,9 @@ impl Tool {
             };
         }
         let on_path = env::var_os("PATH").unwrap_or_default();
+        let system = (self == Self::Faketime).then(|| Path::new("/").join(faketime()));
         let candidates = std::iter::once(self.installed_path())
+            .chain(system)
             .chain(env::split_paths(&on_path).map(|dir| dir.join(self.name())));
         let mut why = None;
         for path in candidates.filter(|path| path.is_file()) {
@@ -125,12 +133,14 @@ impl Tool {
             Self::NatsServer => directory().join("nats-server/bin/nats-server"),
             // A package of many parts, which apt puts together.
             Self::Chromium => PathBuf::from("/usr/bin/chromium"),
+            Self::Faketime => directory().join("faketime").join(faketime()),
             Self::Schemathesis => directory().join("schemathesis/bin/schemathesis"),
         }
     }
 
     fn check(self, path: &Path) -> Result<(), String> {
         match self {
+            Self::Faketime => fakes_time(path),
             Self::Prometheus | Self::Promtool => {
                 at_least(path, (2, 42), &output(path, &["--version"])?)
             }
@@ -194,6 +204,30 @@ pub fn output(program: &Path, arguments: &[&str]) -> Result<String, String> {
         return Err(format!("{name}: {}: {}", output.status, said.trim()));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Where Debian and Ubuntu have the library, below the root of the file system.
+fn faketime() -> PathBuf {
+    let machine = format!("{}-linux-gnu", env::consts::ARCH);
+    Path::new("usr/lib")
+        .join(machine)
+        .join("faketime/libfaketime.so.1")
+}
+
+fn fakes_time(library: &Path) -> Result<(), String> {
+    let year = Command::new("date")
+        .arg("+%Y")
+        .env("LD_PRELOAD", library)
+        .env("FAKETIME", "2001-02-03 04:05:06")
+        .output();
+    let said = year.map(|output| output.stdout).unwrap_or_default();
+    if said.starts_with(b"2001") {
+        return Ok(());
+    }
+    Err(format!(
+        "{} does not change what `date` says",
+        library.display()
+    ))
 }
 
 fn major_and_minor(word: &str) -> Option<(u32, u32)> {

@@ -30,26 +30,26 @@ use tracing_subscriber::prelude::*;
 
 use crate::support::{job, read, until, up};
 
-const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
-const CALLER: &str = "b7ad6b7169203331";
+pub(crate) const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+pub(crate) const CALLER: &str = "b7ad6b7169203331";
 
-fn traceparent() -> String {
+pub(crate) fn traceparent() -> String {
     format!("00-{TRACE}-{CALLER}-01")
 }
 
-fn hex(id: &[u8]) -> String {
+pub(crate) fn hex(id: &[u8]) -> String {
     id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A collector that decodes what it gets with the message types of the protocol's own project.
 #[derive(Clone, Default)]
-struct Collector {
+pub(crate) struct Collector {
     requests: Arc<Mutex<Vec<ExportTraceServiceRequest>>>,
 }
 
 impl Collector {
     /// Listens on a free port; returns the endpoint.
-    async fn start(&self) -> String {
+    pub(crate) async fn start(&self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}/v1/traces", listener.local_addr().unwrap());
         let routes = Router::new()
@@ -64,7 +64,7 @@ impl Collector {
         collector.requests.lock().unwrap().push(request);
     }
 
-    fn spans(&self) -> Vec<Span> {
+    pub(crate) fn spans(&self) -> Vec<Span> {
         let requests = self.requests.lock().unwrap();
         let resources = requests.iter().flat_map(|request| &request.resource_spans);
         let scopes = resources.flat_map(|resource| &resource.scope_spans);

@@ -125,10 +125,11 @@ impl Core {
             "id": unit.id, "operation": unit.operation, "target_hostname": unit.target,
             "attempts": unit.attempts, "error": unit.error, "created_at": unit.created_at,
         });
-        let id = Some(unit.id.to_string());
         let subject = self.store.names.dlq_of(unit.id);
         let letter = letter.to_string().into_bytes();
-        if let Err(why) = self.store.publish(subject, letter, None, None, id).await {
+        let trace = unit.trace.as_ref();
+        let sent = self.store.publish_once(subject, letter, unit.id, trace);
+        if let Err(why) = sent.await {
             let error = QueueError::from(why);
             tracing::warn!(job = %unit.id, %error, "a failed job has no copy in the dead-letter stream");
         }

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use futures_util::StreamExt;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tracing::{debug, warn};
 
 use super::Core;
-use super::index::{Observed, Seen};
+use super::index::{Index, Observed, Seen};
 use super::names::FENCE;
 use super::record::{Brief, Enrolled};
 use super::store::{ANSWER_WITHIN, BRIEF, REMOVED, Unwritten, silent};
@@ -29,6 +29,10 @@ pub(super) async fn run(core: Weak<Core>) {
         let (mut connected, behind) = (here.store.link.connected(), Arc::clone(&here.behind));
         connected.mark_unchanged();
         let messages = here.messages_from(next).await;
+        let mut past = Past {
+            until: here.mark().await.unwrap_or_default(),
+            workers: Vec::new(),
+        };
         drop(here);
         if let Ok(mut messages) = messages {
             loop {
@@ -45,13 +49,38 @@ pub(super) async fn run(core: Weak<Core>) {
                 };
                 let sequence = info.stream_sequence;
                 let at = Timestamp::from_nanosecond(info.published.unix_timestamp_nanos());
-                core.enter(&message, sequence, at.unwrap_or_default());
+                let at = at.unwrap_or_default();
+                core.enter(&message, sequence, at, &mut past);
+                if sequence >= past.until {
+                    past.is_over(&core.store.index, at);
+                }
                 core.store.index.advance(sequence);
                 next = sequence + 1;
             }
         }
         debug!(next, "the state stream is followed anew");
         tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// What was in the stream before this process followed it, or came while it did not.
+///
+/// Of that, a worker's last sign of life is older than its arrival says. By how much is told by the broker's
+/// times alone, this message's and the mark's: hosts need not agree on theirs. All that comes later is as old as
+/// it seems, whatever anybody's wall clock does.
+struct Past {
+    /// The mark at its end.
+    until: u64,
+    /// Workers that gave signs of life: their keys, revisions and the broker's times.
+    workers: Vec<(String, u64, Timestamp)>,
+}
+
+impl Past {
+    fn is_over(&mut self, index: &Index, now: Timestamp) {
+        for (worker, revision, at) in self.workers.drain(..) {
+            let age = Duration::try_from(now.duration_since(at)).unwrap_or_default();
+            index.was_silent(&worker, revision, age);
+        }
     }
 }
 
@@ -73,7 +102,7 @@ impl Core {
         Ok(stream.create_consumer(config).await?.messages().await?)
     }
 
-    fn enter(&self, message: &Message, sequence: u64, at: Timestamp) {
+    fn enter(&self, message: &Message, sequence: u64, at: Timestamp, past: &mut Past) {
         let subject = message.subject.as_str();
         let Some(key) = self.store.names.key_in(subject) else {
             return;
@@ -102,11 +131,15 @@ impl Core {
             Some(("worker", _)) if removed => index.strike(key, sequence),
             Some(("worker", _)) => {
                 if let Some(enrolled) = read::<Enrolled>(brief) {
+                    if sequence < past.until {
+                        let worker = enrolled.worker.clone();
+                        past.workers.push((worker, sequence, at));
+                    }
                     index.enrol(Seen {
                         enrolled,
                         revision: sequence,
                         at,
-                        seen: ago(at),
+                        seen: Instant::now(),
                     });
                 }
             }
@@ -149,16 +182,4 @@ fn read<T: serde::de::DeserializeOwned>(brief: Option<&str>) -> Option<T> {
     let read = serde_json::from_str(brief?);
     read.inspect_err(|error| warn!(%error, "a header of the state stream cannot be read"))
         .ok()
-}
-
-/// The moment on the clock nobody sets. Of what was stored just now, now: the wall clock decides only
-/// about what was there when this process came.
-fn ago(at: Timestamp) -> Instant {
-    let now = Instant::now();
-    let age = Timestamp::now().duration_since(at);
-    if age < SignedDuration::from_secs(5) {
-        return now;
-    }
-    let age = Duration::try_from(age).unwrap_or_default();
-    now.checked_sub(age).unwrap_or(now)
 }

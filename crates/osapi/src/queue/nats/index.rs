@@ -100,6 +100,16 @@ impl Index {
         }
     }
 
+    /// A worker had been silent for so long when this sign of life of it arrived, if there is no newer one.
+    pub(super) fn was_silent(&self, worker: &str, revision: u64, age: Duration) {
+        let mut inner = self.inner.lock();
+        let known = inner.workers.get_mut(worker);
+        if let Some(known) = known.filter(|known| known.revision == revision) {
+            let seen = Instant::now().checked_sub(age);
+            known.seen = seen.unwrap_or(known.seen);
+        }
+    }
+
     /// A worker's key was removed: `key` is the token of its name.
     pub(super) fn strike(&self, key: &str, revision: u64) {
         let mut inner = self.inner.lock();

@@ -22,7 +22,7 @@ use super::index::{Index, Observed};
 use super::link::Link;
 use super::names::{Names, job_key};
 use super::record::Unit;
-use crate::queue::{JobId, QueueError};
+use crate::queue::{JobId, QueueError, TraceContext};
 
 /// How long the broker may take to answer before a request fails.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -92,14 +92,34 @@ pub(super) struct Store {
 }
 
 impl Store {
+    /// Writes a message that is stored once, however often it is sent with this id. Whoever looks at it on the
+    /// broker finds the trace it belongs to where the W3C says.
+    pub(super) async fn publish_once(
+        &self,
+        subject: String,
+        payload: Vec<u8>,
+        id: JobId,
+        trace: Option<&TraceContext>,
+    ) -> Result<u64, Unwritten> {
+        self.link.usable().map_err(Unwritten::Refused)?;
+        let mut headers = HeaderMap::new();
+        headers.insert(NATS_MESSAGE_ID, id.to_string());
+        if let Some(trace) = trace {
+            headers.insert("traceparent", trace.traceparent.as_str());
+            if let Some(state) = &trace.tracestate {
+                headers.insert("tracestate", state.as_str());
+            }
+        }
+        self.send(subject, payload, headers).await
+    }
+
     /// Writes a message. `expected` is the revision its subject must have: 0 for none.
-    pub(super) async fn publish(
+    async fn publish(
         &self,
         subject: String,
         payload: Vec<u8>,
         expected: Option<u64>,
         brief: Option<&str>,
-        id: Option<String>,
     ) -> Result<u64, Unwritten> {
         self.link.usable().map_err(Unwritten::Refused)?;
         let mut headers = HeaderMap::new();
@@ -111,9 +131,6 @@ impl Store {
         }
         if let Some(brief) = brief {
             headers.insert(BRIEF, brief);
-        }
-        if let Some(id) = id {
-            headers.insert(NATS_MESSAGE_ID, id.as_str());
         }
         self.send(subject, payload, headers).await
     }
@@ -282,7 +299,7 @@ impl Store {
         let brief = brief.map(serde_json::to_string).transpose();
         let brief = brief.map_err(|error| Unwritten::Refused(fault(&error)))?;
         let subject = self.names.state_of(key);
-        self.publish(subject, payload, expected, brief.as_deref(), None)
+        self.publish(subject, payload, expected, brief.as_deref())
             .await
     }
 

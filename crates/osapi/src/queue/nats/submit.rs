@@ -207,8 +207,10 @@ impl Core {
             },
         };
         let subject = self.store.names.work_of(&route, unit.id);
-        let id = Some(unit.id.to_string());
-        let sent = self.store.publish(subject, json(unit)?, None, None, id);
+        let trace = unit.trace.as_ref();
+        let sent = self
+            .store
+            .publish_once(subject, json(unit)?, unit.id, trace);
         sent.await.map(|_| ())
     }
 

@@ -12,6 +12,7 @@ mod load;
 mod network;
 mod poison;
 mod together;
+mod traced;
 mod unfit;
 
 use std::path::Path;
