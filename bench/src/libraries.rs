@@ -1,5 +1,6 @@
 //! The libraries that are compared, each used as its documentation shows.
 
+pub(crate) mod measured;
 pub(crate) mod meterline;
 pub(crate) mod metrics_rs;
 pub(crate) mod official;

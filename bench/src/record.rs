@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use crate::harness::{Contender, Samples, in_threads, interleave, operations_of};
 use crate::libraries::{
-    Operation, Operations, Recording, meterline, metrics_rs, official, prometheus_client, tikv,
+    Operation, Operations, Recording, measured, meterline, metrics_rs, official, prometheus_client,
+    tikv,
 };
 use crate::page::{assert_total, total};
 use crate::report::{Limit, Report, Table, many, nanoseconds, times};
@@ -19,6 +20,8 @@ const ROUNDS: usize = 15;
 /// would show no contention at all.
 const BOUND_OPERATIONS: u64 = 1_000_000;
 const GIVEN_OPERATIONS: u64 = 300_000;
+/// Recordings with work between, in a round.
+const WORKED: u64 = 100_000;
 /// How often the thread of "while collected" collects.
 const COLLECTING_EVERY: Duration = Duration::from_millis(10);
 /// Where contenders stand in every list.
@@ -69,7 +72,10 @@ pub(crate) fn run(report: &mut Report) {
         "Nanoseconds per recording into one series, as each recording thread sees it. \"Bound\" \
          records through a handle to the series, otherwise four attributes (texts, one number) are \
          given each time. After every round each reader reads, untimed; `metrics` only puts a \
-         histogram's values aside, and sorts them into buckets then.",
+         histogram's values aside, and sorts them into buckets then. `measured` knows all its labels \
+         beforehand (enums, and a set of routes). \"With work between\" reads eight \
+         words here and there in 1 MiB before each recording, as a service would touch other \
+         memory: tight loops flatter what has to be in the nearest cache.",
     );
     let names = names();
     for threads in [1, 2] {
@@ -85,6 +91,7 @@ pub(crate) fn run(report: &mut Report) {
         table.plain_column("each", &names, &floors(threads), nanoseconds);
         report.table(table);
     }
+    with_work(report);
     while_collected(report);
 }
 
@@ -97,6 +104,7 @@ fn contenders() -> Vec<Recording> {
         tikv::recording(),
         prometheus_client::recording(),
         metrics_rs::recording(),
+        measured::recording(),
     ]
 }
 
@@ -176,6 +184,46 @@ fn budgets(report: &mut Report, kind: &str, threads: usize, samples: &[Samples])
         // No difference, give or take what two equal contenders differ by on such a machine.
         report.budget(&what, ratio, Limit::AtMost(1.1), times);
     }
+}
+
+/// One thread records, and does something else in between; what that takes alone is subtracted.
+fn with_work(report: &mut Report) {
+    let mut table = Table::new("1 thread, with work between");
+    let names = names();
+    for kind in &KINDS {
+        let contenders = contenders();
+        let memory: Vec<u64> = (0..1 << 17).collect();
+        let mut turns: Vec<Contender<'_>> = vec![Box::new(|| worked(&memory, &|| {}))];
+        for one in &contenders {
+            let operation = (kind.pick)(&one.operations);
+            let memory = &memory;
+            turns.push(Box::new(move || worked(memory, &|| operation(1))));
+        }
+        let mut samples = interleave(ROUNDS, &mut turns);
+        drop(turns);
+        let alone = samples.remove(0);
+        let samples: Vec<Samples> = samples.iter().map(|one| one.over(&alone)).collect();
+        table.column(kind.name, &names, &samples, OURS, nanoseconds);
+    }
+    report.table(table);
+}
+
+/// Nanoseconds of a piece of work and a recording after it.
+fn worked(memory: &[u64], record: &dyn Fn()) -> f64 {
+    let mut state = 1_u64;
+    let begun = Instant::now();
+    for _ in 0..WORKED {
+        for _ in 0..8 {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .rotate_left(17)
+                + 1;
+            state ^= memory[(state >> 40) as usize % memory.len()];
+        }
+        record();
+    }
+    black_box(state);
+    begun.elapsed().as_nanos() as f64 / WORKED as f64
 }
 
 /// One thread records while another makes a page every ten milliseconds.

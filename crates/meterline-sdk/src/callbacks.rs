@@ -52,14 +52,15 @@ struct Batch {
 #[derive(Default)]
 struct Progress {
     state: Mutex<State>,
-    done: Condvar,
+    /// A callback started, or all are done.
+    changed: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    /// The callback that runs, by its position, and since when.
-    at: usize,
-    since: Option<Instant>,
+    /// The callback that runs, by its position, and since when. None does before the first one and
+    /// between two, where only the system can be slow: no callback is late then.
+    running: Option<(usize, Instant)>,
     done: bool,
     /// Nobody waits any more: what was not started will be run by another thread.
     abandoned: bool,
@@ -120,8 +121,11 @@ impl Callbacks {
                 number,
                 progress: Arc::clone(&progress),
             };
-            // The worker lives for as long as its sender does.
-            let _ = worker.send(batch);
+            if worker.send(batch).is_err() {
+                // It died of what reports panics.
+                *self.worker.lock() = None;
+                continue;
+            }
             let Some(blocked) = progress.wait(self.deadline) else {
                 return;
             };
@@ -167,18 +171,20 @@ fn work(batches: &Receiver<Batch>, diagnostics: &Diagnostics) {
         progress,
     } in batches
     {
+        // Whatever happens, nobody waits for ever.
+        let progress = Finishing(progress);
         for (at, callback) in callbacks.iter().enumerate() {
-            if !progress.start(at) {
+            if !progress.0.start(at) {
                 break;
             }
             let call = || (callback.call)(&callback.observed, number);
             let panicked = catch_unwind(AssertUnwindSafe(call)).is_err();
             callback.running.store(false, SeqCst);
+            progress.0.returned();
             if let Some(stream) = callback.observed.first().filter(|_| panicked) {
                 diagnostics.callback_panicked(stream.instrument());
             }
         }
-        progress.finish();
     }
 }
 
@@ -186,29 +192,40 @@ impl Progress {
     /// Whether the callback at this position may start.
     fn start(&self, at: usize) -> bool {
         let mut state = self.state.lock();
-        state.at = at;
-        state.since = Some(Instant::now());
+        state.running = Some((at, Instant::now()));
+        self.changed.notify_all();
         !state.abandoned
     }
 
-    fn finish(&self) {
-        self.state.lock().done = true;
-        self.done.notify_all();
+    fn returned(&self) {
+        self.state.lock().running = None;
     }
 
     /// Waits for the end, or for a callback that takes longer than it may: the position of that.
     fn wait(&self, deadline: Duration) -> Option<usize> {
-        let asked = Instant::now();
         let mut state = self.state.lock();
         while !state.done {
-            let until = state.since.unwrap_or(asked) + deadline;
-            if Instant::now() >= until {
+            let Some((at, since)) = state.running else {
+                self.changed.wait(&mut state);
+                continue;
+            };
+            if since.elapsed() >= deadline {
                 state.abandoned = true;
-                return Some(state.at);
+                return Some(at);
             }
-            self.done.wait_until(&mut state, until);
+            self.changed.wait_until(&mut state, since + deadline);
         }
         None
+    }
+}
+
+/// A batch that is done when this is dropped.
+struct Finishing(Arc<Progress>);
+
+impl Drop for Finishing {
+    fn drop(&mut self) {
+        self.0.state.lock().done = true;
+        self.0.changed.notify_all();
     }
 }
 

@@ -1,4 +1,5 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use crate::instrument::Instrument;
 use crate::number::Measure;
@@ -14,9 +15,11 @@ pub(crate) struct Diagnostics {
     callback_panics: Problem,
     late_callbacks: Problem,
     overflowed: Problem,
+    collections: AtomicU64,
+    collection_nanos: AtomicU64,
 }
 
-/// Counts of what an SDK could not do as asked, since it was built.
+/// What an SDK did, and what it could not do as asked, since it was built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -33,6 +36,10 @@ pub struct Stats {
     /// Callbacks of observable instruments that a collection went on without, because they took too
     /// long or still ran.
     pub late_callbacks: u64,
+    /// Collections, of all readers together.
+    pub collections: u64,
+    /// The time they took, callbacks included, waiting for one another not.
+    pub collection_time: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -117,6 +124,13 @@ impl Diagnostics {
         }
     }
 
+    /// Counts a collection that took so long.
+    pub(crate) fn collected(&self, took: Duration) {
+        self.collections.fetch_add(1, Relaxed);
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.collection_nanos.fetch_add(nanos, Relaxed);
+    }
+
     pub(crate) fn stats(&self, series: u64) -> Stats {
         let count = |problem: &Problem| problem.count.load(Relaxed);
         Stats {
@@ -126,6 +140,8 @@ impl Diagnostics {
             negative: count(&self.negative),
             callback_panics: count(&self.callback_panics),
             late_callbacks: count(&self.late_callbacks),
+            collections: self.collections.load(Relaxed),
+            collection_time: Duration::from_nanos(self.collection_nanos.load(Relaxed)),
         }
     }
 }

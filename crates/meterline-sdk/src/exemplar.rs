@@ -1,14 +1,37 @@
 //! Which measurements become exemplars (OpenTelemetry metrics SDK, "Exemplar"): a filter lets them
 //! through, and a reservoir per series keeps some.
 
+mod custom;
 mod reservoir;
 
-pub(crate) use reservoir::{Capacity, Reservoir};
+pub(crate) use custom::{Custom, MakeReservoir};
+pub use custom::{ExemplarReservoir, Measurement};
+pub(crate) use reservoir::{Capacity, Sampled};
 
 use opentelemetry::trace::{SpanContext, TraceContextExt};
 use opentelemetry::{Context, KeyValue, SpanId, TraceId};
 
 use crate::Attributes;
+use crate::snapshot::Exemplar;
+
+/// What keeps the exemplars of a series.
+#[derive(Debug)]
+pub(crate) enum Reservoir {
+    /// As the specification says.
+    Sampled(Sampled),
+    /// Something that a view brought along.
+    Custom(Custom),
+}
+
+impl Reservoir {
+    /// Those of the series that began then, in the order of their buckets. Chances begin anew.
+    pub(crate) fn collect(&self, series: u64, each: impl FnMut(Exemplar)) {
+        match self {
+            Self::Sampled(sampled) => sampled.collect(series, each),
+            Self::Custom(custom) => custom.collect(series).into_iter().for_each(each),
+        }
+    }
+}
 
 /// Which measurements may be kept as exemplars.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use crate::callbacks::Callbacks;
 use crate::diagnostics::{Diagnostics, Stats};
 use crate::exemplar::ExemplarFilter;
 use crate::observed::Observed;
+use crate::push::Pushes;
 use crate::reader::HistogramPreference;
 use crate::recorded::{Ended, Occasion, Reading, Recorded};
 use crate::scope::{Scope, Stream};
@@ -33,6 +34,7 @@ pub(crate) struct Pipeline {
     scopes: Mutex<Vec<Arc<Scope>>>,
     callbacks: Callbacks,
     callback_window: Duration,
+    pushes: Pushes,
     /// Held while collecting. No other lock is held while callbacks run: one may create instruments.
     collecting: Mutex<Asked>,
     diagnostics: Arc<Diagnostics>,
@@ -103,6 +105,7 @@ impl Pipeline {
             scopes: Mutex::default(),
             callbacks: Callbacks::new(options.callback_deadline, Arc::clone(&diagnostics)),
             callback_window: options.callback_window,
+            pushes: Pushes::default(),
             collecting: Mutex::default(),
             diagnostics,
         }
@@ -144,6 +147,10 @@ impl Pipeline {
         Observed::new(plan, self.cardinality_limit, diagnostics)
     }
 
+    pub(crate) fn pushes(&self) -> &Pushes {
+        &self.pushes
+    }
+
     pub(crate) fn callbacks(&self) -> &Callbacks {
         &self.callbacks
     }
@@ -167,6 +174,8 @@ impl Pipeline {
             .iter()
             .flat_map(|scope| collect_scope(scope, occasion))
             .collect();
+        let took = self.epoch.elapsed().saturating_sub(occasion.now);
+        self.diagnostics.collected(took);
         Collection {
             began: occasion.now,
             // After the values, so that no series starts later.

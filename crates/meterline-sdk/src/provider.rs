@@ -1,11 +1,12 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use opentelemetry::metrics::Meter;
+use opentelemetry::metrics::{Meter, NoopMeterProvider};
 use opentelemetry::{InstrumentationScope, KeyValue};
 
 use crate::diagnostics::Stats;
 use crate::pipeline::{Options, Pipeline};
+use crate::push::{Push, PushError};
 use crate::reader::{Reader, ReaderOptions};
 use crate::snapshot::Snapshot;
 use crate::{ExemplarFilter, Resource, View, meter};
@@ -107,6 +108,35 @@ impl MeterProvider {
         Reader::new(Arc::clone(&self.pipeline), options)
     }
 
+    /// One more who sends metrics somewhere of its own accord, to be told by
+    /// [`force_flush`](Self::force_flush) and [`shutdown`](Self::shutdown) for as long as somebody
+    /// keeps it.
+    pub fn add_push<P: Push + 'static>(&self, push: &Arc<P>) {
+        let push: Weak<P> = Arc::downgrade(push);
+        self.pipeline.pushes().add(push);
+    }
+
+    /// Has all that push send what has been recorded until now, and waits for it, for so long. Blocks
+    /// the thread.
+    ///
+    /// # Errors
+    /// The first failure; the others were told all the same.
+    pub fn force_flush(&self, within: Duration) -> Result<(), PushError> {
+        self.pipeline.pushes().force_flush(within)
+    }
+
+    /// Has all that push do so for the last time, and waits for it, for so long. Blocks the thread.
+    ///
+    /// Meters that are asked for from then on have no effect. Instruments made before go on recording,
+    /// and can be collected: the last scrape sees what happened during the shutdown.
+    ///
+    /// # Errors
+    /// The first failure; the others were told all the same. [`PushError::ShutDown`] from the second
+    /// call on.
+    pub fn shutdown(&self, within: Duration) -> Result<(), PushError> {
+        self.pipeline.pushes().shutdown(within)
+    }
+
     /// What the SDK could not do as asked, and how many series there are.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -163,6 +193,9 @@ impl std::fmt::Debug for MeterProvider {
 
 impl opentelemetry::metrics::MeterProvider for MeterProvider {
     fn meter_with_scope(&self, scope: InstrumentationScope) -> Meter {
+        if self.pipeline.pushes().is_shut_down() {
+            return NoopMeterProvider::new().meter_with_scope(scope);
+        }
         let scope = self.pipeline.scope(scope);
         Meter::new(Arc::new(meter::Meter {
             scope,

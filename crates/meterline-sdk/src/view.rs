@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use crate::InstrumentKind;
 use crate::cell::exponential::ExponentialOptions;
+use crate::exemplar::{ExemplarReservoir, MakeReservoir};
 use crate::instrument::{LONGEST_NAME, are_valid_boundaries, is_valid_name};
 use select::Selection;
 
@@ -45,6 +46,7 @@ pub struct View {
     aggregation: Option<Chosen>,
     boundaries: Option<Arc<[f64]>>,
     cardinality_limit: Option<usize>,
+    reservoir: Option<MakeReservoir>,
 }
 
 /// What measurements become, where a view says so.
@@ -127,6 +129,7 @@ impl View {
                 aggregation: None,
                 boundaries: None,
                 cardinality_limit: None,
+                reservoir: None,
             },
             boundaries: None,
             keep: None,
@@ -226,6 +229,16 @@ impl ViewBuilder {
     /// How many series the stream may have, instead of the provider's limit.
     pub fn cardinality_limit(mut self, limit: usize) -> Self {
         self.view.cardinality_limit = Some(limit);
+        self
+    }
+
+    /// What keeps the exemplars of each series, in place of the specification's reservoirs. Which
+    /// measurements it is offered is for the [filter](crate::ExemplarFilter) to say.
+    pub fn exemplar_reservoir<R: ExemplarReservoir + 'static>(
+        mut self,
+        make: impl Fn() -> R + Send + Sync + 'static,
+    ) -> Self {
+        self.view.reservoir = Some(MakeReservoir::new(make));
         self
     }
 

@@ -1,7 +1,7 @@
 //! Callbacks that take too long, and those that several readers share.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -9,12 +9,14 @@ use meterline_sdk::{Data, MeterProvider, Number, ReaderOptions, Snapshot};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::MeterProvider as _;
 
+fn with_deadline(deadline: Duration) -> MeterProvider {
+    let builder = MeterProvider::builder();
+    builder.with_callback_deadline(deadline).build()
+}
+
 /// Long enough that callbacks which do not wait make it on a busy machine.
 fn impatient() -> MeterProvider {
-    let builder = MeterProvider::builder();
-    builder
-        .with_callback_deadline(Duration::from_secs(1))
-        .build()
+    with_deadline(Duration::from_secs(1))
 }
 
 /// A gauge whose callback tells when it starts, and returns when it is told to.
@@ -75,24 +77,28 @@ fn a_late_callback_is_left_out_alone_and_not_started_twice() {
 
 #[test]
 fn no_more_than_a_few_threads_are_given_to_callbacks_that_block() {
-    let provider = impatient();
-    let names_of_gates = ["a", "b", "c", "d", "e", "f"];
-    let gates = names_of_gates.map(|name| gate(&provider, name));
+    // However short: what blocks is late, and what has no thread is not even started.
+    let provider = with_deadline(Duration::from_millis(20));
+    let (blocking, waiting) = (["a", "b", "c", "d"], ["e", "f"]);
+    let blocking = blocking.map(|name| gate(&provider, name));
+    let waiting = waiting.map(|name| gate(&provider, name));
     free(&provider, "z");
     assert!(provider.collect().metrics.is_empty());
     assert_eq!(provider.stats().late_callbacks, 7);
-    let started = |gates: &[(Receiver<()>, Sender<()>)]| {
-        let count = |(starts, _): &(Receiver<()>, _)| starts.try_iter().count();
-        gates.iter().map(count).sum::<usize>()
-    };
-    assert_eq!(started(&gates), 4);
+    for (starts, _) in &blocking {
+        let started = starts.recv_timeout(Duration::from_secs(60));
+        assert_eq!(started, Ok(()), "each had a thread to block");
+    }
     // Recording goes on, and so does collecting.
     provider.meter("test").u64_counter("n").build().add(1, &[]);
     assert_eq!(names(&provider.collect()), ["n"]);
-    assert_eq!(started(&gates), 0);
+    assert_eq!(provider.stats().late_callbacks, 14);
+    for (starts, _) in blocking.iter().chain(&waiting) {
+        assert_eq!(starts.try_recv(), Err(TryRecvError::Empty));
+    }
 
-    drop(gates);
-    let deadline = Instant::now() + Duration::from_secs(30);
+    drop((blocking, waiting));
+    let deadline = Instant::now() + Duration::from_secs(60);
     while names(&provider.collect()).len() < 8 {
         assert!(Instant::now() < deadline, "they stay away");
     }
@@ -165,4 +171,21 @@ fn readers_share_a_call_within_the_window_but_none_sees_it_twice() {
     assert_eq!(value(one.collect()), Number::U64(3));
     assert_eq!(value(two.collect()), Number::U64(3));
     assert_eq!(calls.load(SeqCst), 3);
+}
+
+#[test]
+fn collections_are_counted_and_timed_with_their_callbacks() {
+    const PAUSE: Duration = Duration::from_millis(20);
+    let provider = MeterProvider::default();
+    provider
+        .meter("test")
+        .u64_observable_gauge("slow")
+        .with_callback(|_| std::thread::sleep(PAUSE))
+        .build();
+    let reader = provider.reader(ReaderOptions::default());
+    assert_eq!(provider.stats().collections, 0);
+    drop((provider.collect(), reader.collect()));
+    let stats = provider.stats();
+    assert_eq!(stats.collections, 2);
+    assert!(stats.collection_time >= 2 * PAUSE, "{stats:?}");
 }

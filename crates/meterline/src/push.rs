@@ -4,12 +4,13 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
 use meterline_otlp::{Encoder, Export, Exporter, FlushError, Outcome, PushHandle, PushOptions};
 use meterline_sdk::{
-    HistogramPreference, MeterProvider, Reader, ReaderOptions, TemporalityPreference,
+    HistogramPreference, MeterProvider, PushError, Reader, ReaderOptions, TemporalityPreference,
 };
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Meter};
@@ -21,7 +22,7 @@ const LAST_EXPORT: Duration = Duration::from_secs(5);
 
 /// A push that runs; it ends when this is dropped.
 pub(crate) struct Push {
-    handle: PushHandle,
+    handle: Arc<PushHandle>,
 }
 
 /// What the pipeline says about its exports.
@@ -99,6 +100,7 @@ impl Push {
                 // A name that is still being looked up does not keep the thread.
                 runtime.shutdown_background();
             })?;
+        let handle = Arc::new(handle);
         Ok(Self { handle })
     }
 
@@ -108,5 +110,42 @@ impl Push {
 
     pub(crate) async fn shutdown(&self) -> Result<(), FlushError> {
         self.handle.shutdown(LAST_EXPORT).await
+    }
+}
+
+/// For those who have the provider and no [`Telemetry`](crate::Telemetry).
+impl meterline_sdk::Push for Push {
+    fn force_flush(&self, within: Duration) -> Result<(), PushError> {
+        let handle = Arc::clone(&self.handle);
+        wait(within, async move { handle.force_flush().await })
+    }
+
+    fn shutdown(&self, within: Duration) -> Result<(), PushError> {
+        let handle = Arc::clone(&self.handle);
+        wait(within, async move { handle.shutdown(within).await })
+    }
+}
+
+/// Waits on this thread, which may be one that runs tasks and so cannot run this one too.
+fn wait(
+    within: Duration,
+    flush: impl Future<Output = Result<(), FlushError>> + Send + 'static,
+) -> Result<(), PushError> {
+    let not_started = |error: io::Error| PushError::NotDelivered(error.to_string());
+    let (done, flushed) = sync_channel(1);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(not_started)?;
+    thread::Builder::new()
+        .name("meterline-flush".to_owned())
+        .spawn(move || done.send(runtime.block_on(flush)))
+        .map_err(not_started)?;
+    match flushed.recv_timeout(within) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(FlushError::Ended)) => Err(PushError::ShutDown),
+        Ok(Err(FlushError::TimedOut)) | Err(RecvTimeoutError::Timeout) => Err(PushError::TimedOut),
+        Ok(Err(error)) => Err(PushError::NotDelivered(error.to_string())),
+        Err(RecvTimeoutError::Disconnected) => Err(PushError::ShutDown),
     }
 }

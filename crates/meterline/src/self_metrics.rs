@@ -65,6 +65,27 @@ pub(crate) fn observe(
         .build();
     let stats = provider.clone();
     meter
+        .u64_observable_counter("meterline.collections")
+        .with_description("Collections of all series, for pages and for pushes.")
+        .with_callback(move |to| {
+            if let Some(provider) = stats.upgrade() {
+                to.observe(provider.stats().collections, &[]);
+            }
+        })
+        .build();
+    let stats = provider.clone();
+    meter
+        .f64_observable_counter("meterline.collection.time")
+        .with_unit("s")
+        .with_description("Time that collections took, callbacks included.")
+        .with_callback(move |to| {
+            if let Some(provider) = stats.upgrade() {
+                to.observe(provider.stats().collection_time.as_secs_f64(), &[]);
+            }
+        })
+        .build();
+    let stats = provider.clone();
+    meter
         .u64_observable_counter("meterline.series.overflowed")
         .with_description("Measurements that a cardinality limit sent to an overflow series.")
         .with_callback(move |to| {

@@ -180,7 +180,7 @@ impl Telemetry {
     }
 
     fn push(&self) -> Option<&Push> {
-        self.recording.as_ref()?.push.as_ref()
+        self.recording.as_ref()?.push.as_deref()
     }
 }
 

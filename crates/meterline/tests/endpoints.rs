@@ -106,7 +106,10 @@ async fn a_service_and_its_runtime_are_on_the_page() {
     );
 
     // This scrape sees the one before.
+    assert_eq!(value(&page, "meterline_collections_total{"), 0.0);
     let (_, page) = fetch(addr, "/metrics").await;
+    assert_eq!(value(&page, "meterline_collections_total{"), 1.0);
+    assert!(value(&page, "meterline_collection_time_seconds_total{") > 0.0);
     assert_eq!(
         value(&page, "meterline_scrape_duration_seconds_count{"),
         1.0

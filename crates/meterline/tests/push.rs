@@ -10,6 +10,7 @@ mod with_python {
     use meterline::config::{
         HistogramAggregation, ListenAddr, OtlpProtocol, TelemetryConfig, Temporality,
     };
+    use meterline::sdk::PushError;
     use meterline::{FlushError, Telemetry};
     use opentelemetry::KeyValue;
     use serde_json::{Value, json};
@@ -238,6 +239,28 @@ mod with_python {
             .shutdown()
             .await
             .expect("there is nothing left to do");
+    }
+
+    /// Also on a thread that runs tasks, and without [`Telemetry`]'s own methods.
+    #[tokio::test]
+    async fn the_provider_flushes_and_shuts_down_what_pushes() {
+        let mut receiver = OtlpReceiver::start();
+        let telemetry = telemetry(&receiver, |_| {});
+        let provider = telemetry.provider().expect("it records");
+        record(&telemetry, 100);
+        assert_eq!(provider.force_flush(ENOUGH), Ok(()));
+        let flushed = shown(&receiver.take());
+        assert!(!flushed.is_empty());
+        record(&telemetry, 100);
+        assert_eq!(provider.shutdown(ENOUGH), Ok(()));
+        let last = shown(&receiver.take());
+        assert!(
+            last.keys().eq(flushed.keys()) && last != flushed,
+            "{last:?}"
+        );
+        assert_eq!(provider.shutdown(ENOUGH), Err(PushError::ShutDown));
+        assert_eq!(telemetry.force_flush().await, Err(FlushError::Ended));
+        telemetry.shutdown().await.expect("nothing is left to do");
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -19,7 +19,7 @@ pub(crate) enum Capacity {
 /// was kept stays until a later one takes its place, so that readers of cumulative values find it
 /// scrape after scrape; those of deltas leave out what is older than their last collection.
 #[derive(Debug)]
-pub(crate) struct Reservoir {
+pub(crate) struct Sampled {
     kept: Mutex<Kept>,
 }
 
@@ -42,7 +42,7 @@ struct Place {
     exemplar: Exemplar,
 }
 
-impl Reservoir {
+impl Sampled {
     pub(crate) fn new() -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
         let nanos = since_epoch.map_or(0, |time| u64::from(time.subsec_nanos()));
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
     use crate::Number;
 
-    fn offer(reservoir: &Reservoir, capacity: Capacity, bucket: usize, value: u64) {
+    fn offer(reservoir: &Sampled, capacity: Capacity, bucket: usize, value: u64) {
         reservoir.offer(
             7,
             capacity,
@@ -167,7 +167,7 @@ mod tests {
         );
     }
 
-    fn collect(reservoir: &Reservoir, series: u64) -> Vec<u64> {
+    fn collect(reservoir: &Sampled, series: u64) -> Vec<u64> {
         let mut values = Vec::new();
         reservoir.collect(series, |exemplar| match exemplar.value {
             Number::U64(value) => values.push(value),
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn each_bucket_has_one_and_they_come_in_order() {
-        let reservoir = Reservoir::new();
+        let reservoir = Sampled::new();
         for (bucket, value) in [(2, 20), (0, 1), (5, 50)] {
             offer(&reservoir, Capacity::PerBucket, bucket, value);
         }
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_fixed_number_fills_up_and_is_replaced_after_a_collection() {
-        let reservoir = Reservoir::new();
+        let reservoir = Sampled::new();
         let capacity = Capacity::Fixed(3);
         (0..3).for_each(|value| offer(&reservoir, capacity, 0, value));
         assert_eq!(collect(&reservoir, 7), [0, 1, 2]);
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_series_that_began_anew_has_none_of_those_before() {
-        let reservoir = Reservoir::new();
+        let reservoir = Sampled::new();
         offer(&reservoir, Capacity::Fixed(2), 0, 1);
         assert_eq!(collect(&reservoir, 8), []);
         let exemplar = || Exemplar {
@@ -224,7 +224,7 @@ mod tests {
         const OFFERED: u64 = 10;
         const ROUNDS: u64 = 20_000;
         for capacity in [Capacity::Fixed(2), Capacity::PerBucket] {
-            let reservoir = Reservoir::new();
+            let reservoir = Sampled::new();
             let mut kept = [0u64; OFFERED as usize];
             for _ in 0..ROUNDS {
                 (0..OFFERED).for_each(|value| offer(&reservoir, capacity, 0, value));

@@ -9,7 +9,7 @@ use opentelemetry::KeyValue;
 use super::read::Listed;
 use super::{Entry, Recorded};
 use crate::cell::bucket_of;
-use crate::exemplar::{self, Admitted, Capacity, Reservoir};
+use crate::exemplar::{self, Admitted, Capacity, Custom, Measurement, Reservoir, Sampled};
 use crate::instrument::Aggregation;
 use crate::number::Measure;
 use crate::snapshot::{Exemplar, Exemplars};
@@ -29,8 +29,22 @@ impl Recorded {
     ) {
         let reservoir = entry.exemplars.get_or_init(|| {
             self.has_exemplars.store(true, Relaxed);
-            Box::new(Reservoir::new())
+            Box::new(match self.plan.reservoir {
+                Some(_) => Reservoir::Custom(Custom::default()),
+                None => Reservoir::Sampled(Sampled::new()),
+            })
         });
+        let sampled = match (&**reservoir, &self.plan.reservoir) {
+            (Reservoir::Sampled(sampled), _) => sampled,
+            (Reservoir::Custom(custom), make) => {
+                let value = M::KIND.number(value.bits());
+                let measurement = Measurement::new(value, given, &entry.attributes, span);
+                if let Some(make) = make {
+                    custom.offer(entry.start(), make, &measurement);
+                }
+                return;
+            }
+        };
         let (capacity, bounds) = match &self.instrument().aggregation {
             Aggregation::Histogram { bounds } | Aggregation::Both { bounds, .. } => {
                 (Capacity::PerBucket, &**bounds)
@@ -47,7 +61,7 @@ impl Recorded {
             span,
             filtered_attributes: exemplar::left_out(given, &entry.attributes),
         };
-        reservoir.offer(entry.start(), capacity, bucket, exemplar);
+        sampled.offer(entry.start(), capacity, bucket, exemplar);
     }
 
     /// Those of all series, which are in the order of their points.

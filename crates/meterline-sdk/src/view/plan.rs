@@ -7,6 +7,7 @@ use opentelemetry::InstrumentationScope;
 
 use super::{Chosen, Filter, View, ViewAggregation};
 use crate::InstrumentKind;
+use crate::exemplar::MakeReservoir;
 use crate::instrument::{Aggregation, Instrument};
 use crate::snapshot::Descriptor;
 
@@ -17,6 +18,8 @@ pub(crate) struct Plan {
     pub(crate) instrument: Instrument,
     pub(crate) filter: Option<Arc<Filter>>,
     pub(crate) cardinality_limit: Option<usize>,
+    /// What makes the reservoirs of its exemplars, if not the SDK.
+    pub(crate) reservoir: Option<MakeReservoir>,
     /// Whether it is a histogram of which kind nobody said, so that readers choose.
     pub(crate) by_reader: bool,
     /// What the instrument was created as; the view may have renamed it.
@@ -55,6 +58,7 @@ pub(crate) fn plans(
             instrument: view.show(instrument, aggregation),
             filter: view.filter.clone(),
             cardinality_limit: view.cardinality_limit,
+            reservoir: view.reservoir.clone(),
             by_reader: is_histogram && !view.chooses_histogram(),
             created_as: instrument.descriptor.name.clone(),
             view: Some(position),
@@ -65,6 +69,7 @@ pub(crate) fn plans(
             instrument: instrument.clone(),
             filter: None,
             cardinality_limit: None,
+            reservoir: None,
             by_reader: is_histogram,
             created_as: instrument.descriptor.name.clone(),
             view: None,
@@ -86,7 +91,16 @@ impl Plan {
             && (self.view == other.view
                 || (self.filter == other.filter
                     && self.cardinality_limit == other.cardinality_limit
+                    && self.has_reservoirs_of(other)
                     && self.instrument.aggregation == other.instrument.aggregation))
+    }
+
+    fn has_reservoirs_of(&self, other: &Self) -> bool {
+        match (&self.reservoir, &other.reservoir) {
+            (Some(ours), Some(theirs)) => ours.is(theirs),
+            (None, None) => true,
+            _ => false,
+        }
     }
 }
 

@@ -46,6 +46,13 @@ pub struct MetricsConfig {
     /// Idle time after which a series is forgotten; `None` is never.
     #[serde(with = "values::optional_duration")]
     pub series_ttl: Option<Duration>,
+    /// How long a callback of an observable instrument may take; collections go on without it.
+    #[serde(with = "values::duration")]
+    pub callback_deadline: Duration,
+    /// For how long what callbacks said to one reader (the scrape endpoints, the push) is good for
+    /// the others too; `None` asks them anew for each.
+    #[serde(with = "values::optional_duration")]
+    pub callback_window: Option<Duration>,
     /// Which recordings may leave an exemplar.
     pub exemplars: Exemplars,
     /// Whether OpenMetrics text carries `_created` lines.
@@ -87,6 +94,8 @@ impl Default for MetricsConfig {
             resource_labels: Vec::new(),
             cardinality_limit: 2000,
             series_ttl: None,
+            callback_deadline: Duration::from_secs(5),
+            callback_window: None,
             exemplars: Exemplars::TraceBased,
             created_timestamps: false,
             max_concurrent_scrapes: 4,

@@ -148,14 +148,14 @@ impl TelemetryBuilder {
         self
     }
 
-    /// How long a callback of an observable instrument may take: see
+    /// How long a callback of an observable instrument may take, instead of what the configuration says: see
     /// [`MeterProviderBuilder::with_callback_deadline`](meterline_sdk::MeterProviderBuilder::with_callback_deadline).
     pub fn callback_deadline(mut self, deadline: Duration) -> Self {
         self.in_code.callback_deadline = Some(deadline);
         self
     }
 
-    /// For how long scrapes and the push share what callbacks said: see
+    /// For how long scrapes and the push share what callbacks said, instead of what the configuration says: see
     /// [`MeterProviderBuilder::with_callback_window`](meterline_sdk::MeterProviderBuilder::with_callback_window).
     pub fn callback_window(mut self, window: Duration) -> Self {
         self.in_code.callback_window = Some(window);

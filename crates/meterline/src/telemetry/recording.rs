@@ -27,7 +27,7 @@ pub(super) struct Recording {
     pub(super) http_layer: HttpMetricsLayer,
     /// Whether somebody has asked for the layer.
     pub(super) http_measured: AtomicBool,
-    pub(super) push: Option<Push>,
+    pub(super) push: Option<Arc<Push>>,
 }
 
 impl Recording {
@@ -61,7 +61,10 @@ impl Recording {
         }
         let push =
             exporter.map(|(exporter, reader)| Push::start(&config.otlp, exporter, reader, exports));
-        let push = push.transpose().map_err(BuildError::Push)?;
+        let push = push.transpose().map_err(BuildError::Push)?.map(Arc::new);
+        if let Some(push) = &push {
+            provider.add_push(push);
+        }
         Ok(Self {
             provider,
             scraper,
@@ -82,11 +85,17 @@ fn exemplar_filter(exemplars: Exemplars) -> ExemplarFilter {
 
 fn provider(config: &TelemetryConfig, in_code: &InCode) -> Result<MeterProvider, BuildError> {
     let metrics = &config.metrics;
+    let deadline = in_code
+        .callback_deadline
+        .unwrap_or(metrics.callback_deadline);
+    let window = in_code.callback_window.or(metrics.callback_window);
     let mut builder = MeterProvider::builder()
         .with_resource(resource(config))
         .with_cardinality_limit(metrics.cardinality_limit)
         .with_exemplars(exemplar_filter(metrics.exemplars))
-        .with_series_ttl(metrics.series_ttl);
+        .with_series_ttl(metrics.series_ttl)
+        .with_callback_deadline(deadline)
+        .with_callback_window(window.unwrap_or_default());
     for (at, view) in metrics.views.iter().enumerate() {
         let view = view
             .view()
@@ -95,12 +104,6 @@ fn provider(config: &TelemetryConfig, in_code: &InCode) -> Result<MeterProvider,
     }
     for view in &in_code.views {
         builder = builder.with_view(view.clone());
-    }
-    if let Some(deadline) = in_code.callback_deadline {
-        builder = builder.with_callback_deadline(deadline);
-    }
-    if let Some(window) = in_code.callback_window {
-        builder = builder.with_callback_window(window);
     }
     Ok(builder.build())
 }

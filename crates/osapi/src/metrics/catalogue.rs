@@ -186,6 +186,10 @@ catalogue! {
         "Time it took to collect and encode a metrics page.";
     SCRAPE_SIZE = "meterline.scrape.size", Meterline, Kind::Gauge, "By", Both, [],
         "Size of the metrics page made last, uncompressed.";
+    COLLECTIONS = "meterline.collections", Meterline, Kind::Counter, "", Both, [],
+        "Collections of all series, for pages and for pushes.";
+    COLLECTION_TIME = "meterline.collection.time", Meterline, Kind::Counter, "s", Both, [],
+        "Time that collections took, callbacks included.";
     SERIES = "meterline.series", Meterline, Kind::Gauge, "", Both, [],
         "Series that exist, overflow series included.";
     SERIES_OVERFLOWED = "meterline.series.overflowed", Meterline, Kind::Counter, "", Both, [],

@@ -117,6 +117,8 @@ fn every_key() -> Vec<(&'static str, &'static str, Value)> {
             json!([0.1, 2.0]),
         ),
         ("telemetry.metrics.series_ttl", "2h", json!("2h")),
+        ("telemetry.metrics.callback_deadline", "2s", json!("2s")),
+        ("telemetry.metrics.callback_window", "1s", json!("1s")),
         (
             "telemetry.metrics.http.exclude",
             "[/health]",

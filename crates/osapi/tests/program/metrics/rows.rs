@@ -146,6 +146,13 @@ const RELIED_ON: &[(&str, &str, &str, Process)] = &[
         Process::Both,
     ),
     ("meterline_scrape_size_bytes", "gauge", "", Process::Both),
+    ("meterline_collections_total", "counter", "", Process::Both),
+    (
+        "meterline_collection_time_seconds_total",
+        "counter",
+        "",
+        Process::Both,
+    ),
     ("meterline_series", "gauge", "", Process::Both),
     (
         "meterline_series_overflowed_total",

@@ -1,0 +1,150 @@
+//! Reservoirs that users bring along (OpenTelemetry metrics SDK, "Custom `ExemplarReservoir`").
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use opentelemetry::KeyValue;
+use parking_lot::Mutex;
+
+use super::{Span, left_out};
+use crate::snapshot::Exemplar;
+use crate::{Attributes, Number};
+
+/// Which measurements of one series are kept as exemplars, decided by something of one's own: see
+/// [`ViewBuilder::exemplar_reservoir`](crate::ViewBuilder::exemplar_reservoir).
+///
+/// It is called by whoever records, one at a time: a measurement that comes while another thread or a
+/// reader has it is passed over. It must not record into the instrument itself, whose measurement
+/// would be passed over. A panic ends with the call.
+pub trait ExemplarReservoir: Send {
+    /// A measurement that the filter let through.
+    fn offer(&mut self, measurement: &Measurement<'_>);
+
+    /// Those that are to be shown now, in any order. Cumulative readers want those shown before as
+    /// well; readers of deltas leave out what is older than their last collection.
+    fn collect(&mut self) -> Vec<Exemplar>;
+}
+
+/// One measurement, as it is offered to an [`ExemplarReservoir`].
+#[derive(Clone, Copy, Debug)]
+pub struct Measurement<'a> {
+    value: Number,
+    given: &'a [KeyValue],
+    series: &'a Attributes,
+    span: Option<Span>,
+}
+
+/// Makes reservoirs, one for each series.
+#[derive(Clone)]
+pub(crate) struct MakeReservoir(Arc<dyn Fn() -> Box<dyn ExemplarReservoir> + Send + Sync>);
+
+/// The reservoir of one series, from its first measurement on, and when that series began.
+#[derive(Default)]
+pub(crate) struct Custom(Mutex<Option<(u64, Box<dyn ExemplarReservoir>)>>);
+
+impl<'a> Measurement<'a> {
+    pub(crate) fn new(
+        value: Number,
+        given: &'a [KeyValue],
+        series: &'a Attributes,
+        span: Option<Span>,
+    ) -> Self {
+        Self {
+            value,
+            given,
+            series,
+            span,
+        }
+    }
+
+    /// What was measured.
+    #[must_use]
+    pub fn value(&self) -> Number {
+        self.value
+    }
+
+    /// The attributes it was recorded with, also those that a view leaves out.
+    #[must_use]
+    pub fn attributes(&self) -> &'a [KeyValue] {
+        self.given
+    }
+
+    /// The trace and the span it was made in, if there is one. The rest of the current OpenTelemetry
+    /// context can be had from the API.
+    #[must_use]
+    pub fn span(&self) -> Option<(opentelemetry::TraceId, opentelemetry::SpanId)> {
+        self.span
+    }
+
+    /// The exemplar it would be, made now.
+    #[must_use]
+    pub fn exemplar(&self) -> Exemplar {
+        Exemplar {
+            value: self.value,
+            time: SystemTime::now(),
+            span: self.span,
+            filtered_attributes: left_out(self.given, self.series),
+        }
+    }
+}
+
+impl MakeReservoir {
+    pub(crate) fn new<R: ExemplarReservoir + 'static>(
+        make: impl Fn() -> R + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(move || Box::new(make())))
+    }
+
+    /// Whether both make the same reservoirs.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// None if it panics.
+    fn make(&self) -> Option<Box<dyn ExemplarReservoir>> {
+        catch_unwind(AssertUnwindSafe(|| (self.0)())).ok()
+    }
+}
+
+impl Custom {
+    /// Offers a measurement of the series that began then.
+    pub(crate) fn offer(&self, series: u64, make: &MakeReservoir, measurement: &Measurement<'_>) {
+        let Some(mut kept) = self.0.try_lock() else {
+            return;
+        };
+        if kept.as_ref().is_none_or(|(began, _)| *began != series) {
+            *kept = make.make().map(|reservoir| (series, reservoir));
+        }
+        if let Some((_, reservoir)) = &mut *kept {
+            // Recording fails for nobody.
+            let _ = catch_unwind(AssertUnwindSafe(|| reservoir.offer(measurement)));
+        }
+    }
+
+    /// Those of the series that began then.
+    pub(super) fn collect(&self, series: u64) -> Vec<Exemplar> {
+        let mut kept = self.0.lock();
+        let Some((_, reservoir)) = kept.as_mut().filter(|(began, _)| *began == series) else {
+            return Vec::new();
+        };
+        let collected = catch_unwind(AssertUnwindSafe(|| reservoir.collect()));
+        let mut collected = collected.unwrap_or_default();
+        // Encoders want those of a histogram in the order of its buckets.
+        collected.sort_by(|a, b| a.value.as_f64().total_cmp(&b.value.as_f64()));
+        collected
+    }
+}
+
+impl fmt::Debug for MakeReservoir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MakeReservoir")
+    }
+}
+
+impl fmt::Debug for Custom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Custom")
+    }
+}
