@@ -82,13 +82,16 @@ fn parts(report: &mut Report) {
     let provider = meterline::provider(SERIES);
     otel::fill_counters(&provider.meter("bench"), SERIES);
     let mut all = meterline::exposition(provider.clone());
+    let mixed = meterline::provider(SERIES);
+    otel::fill_counters_mixed(&mixed.meter("bench"), SERIES);
+    let mut all_mixed = meterline::exposition(mixed);
     let mut translator = Translator::new(TranslationOptions::default());
     let snapshot = provider.collect();
-    let (mut page, mut encoded) = (Vec::new(), Vec::new());
+    let (mut page, mut mixed_page, mut encoded) = (Vec::new(), Vec::new(), Vec::new());
     (all.page)(&mut page);
     let ours = page.clone();
     let mut copy = vec![0; ours.len()];
-    let mut turns: [Contender<'_>; 4] = [
+    let mut turns: [Contender<'_>; 5] = [
         Box::new(|| {
             page.clear();
             timed(|| (all.page)(&mut page))
@@ -107,10 +110,16 @@ fn parts(report: &mut Report) {
             taken
         }),
         copying(&ours, &mut copy),
+        Box::new(|| {
+            mixed_page.clear();
+            let taken = timed(|| (all_mixed.page)(&mut mixed_page));
+            assert_eq!(mixed_page, ours, "in the same order");
+            taken
+        }),
     ];
     let samples = interleave(101, &mut turns);
-    let [all, _, encoding, copying] = &samples[..] else {
-        unreachable!("there were four")
+    let [all, _, encoding, copying, mixed] = &samples[..] else {
+        unreachable!("there were five")
     };
     let mut table = Table::new("Parts of our page of 100,000 counters");
     let names = [
@@ -118,11 +127,19 @@ fn parts(report: &mut Report) {
         "collecting",
         "translating and encoding",
         "floor: copying the page",
+        "all, of series that were created in no order",
     ];
     table.plain_column("ms", &names.map(str::to_owned), &samples, milliseconds);
     table.single("bytes of the page", bytes(ours.len() as f64));
     report.table(table);
-    for (what, measured) in [("encode text", encoding), ("collect and encode text", all)] {
+    for (what, measured) in [
+        ("encode text", encoding),
+        ("collect and encode text", all),
+        (
+            "collect and encode text (series created in no order)",
+            mixed,
+        ),
+    ] {
         let what = format!("{what}, 100,000 counter series, against copying the page");
         report.budget(&what, measured.ratio(copying), Limit::AtMost(2.0), times);
     }

@@ -34,6 +34,15 @@ pub(crate) fn fill_counters(meter: &Meter, series: usize) {
     (0..series).for_each(|n| counter.add(count(n), &attributes_of(n)));
 }
 
+/// As [`fill_counters`], in an order that is none.
+pub(crate) fn fill_counters_mixed(meter: &Meter, series: usize) {
+    /// Prime, so that each comes once.
+    const STEP: usize = 7919;
+    let counter = meter.u64_counter("counter").build();
+    let mixed = (0..series).map(|n| n * STEP % series);
+    mixed.for_each(|n| counter.add(count(n), &attributes_of(n)));
+}
+
 /// Creates so many series of a histogram, with sixteen values each.
 pub(crate) fn fill_histograms(histogram: &Histogram<f64>, series: usize) {
     for n in 0..series {

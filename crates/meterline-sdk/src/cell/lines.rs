@@ -8,10 +8,7 @@
 use std::sync::Arc;
 
 use super::stripe;
-use crate::sync::atomic::{
-    AtomicU8, AtomicU64,
-    Ordering::{Relaxed, Release},
-};
+use crate::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
 /// How many totals a line has.
 const TOTALS: usize = 6;
@@ -143,10 +140,12 @@ impl Owned {
         stripe::changed_hands(&self.line().turns)
     }
 
-    /// Tells readers that this is not all of the total. Before anybody records elsewhere.
+    /// Tells readers that this is not all of the total. To be done before stripes are published:
+    /// who recorded into one before a collection began has then seen the mark, and so does the
+    /// collection.
     pub(super) fn mark_striped(&self) {
         let mark = 1 << total_in(self.place);
-        self.line().striped.fetch_or(mark, Release);
+        self.line().striped.fetch_or(mark, Relaxed);
     }
 
     fn unmark(&self) {

@@ -13,6 +13,11 @@ use opentelemetry_sdk::metrics::{Instrument, ManualReader, SdkMeterProvider, Str
 use points::{Points, assert_same};
 use proptest::prelude::*;
 
+/// How many programs of a kind are run: as many as `PROPTEST_CASES` says, and never fewer than these.
+fn cases() -> u32 {
+    ProptestConfig::default().cases.max(512)
+}
+
 /// One measurement: which instrument, with which attributes, what.
 #[derive(Clone, Debug)]
 struct Measurement {
@@ -160,7 +165,7 @@ fn official(limit: usize) -> (SdkMeterProvider, points::SharedReader) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn random_work_gives_the_same_points(

@@ -9,7 +9,7 @@ use opentelemetry_sdk::metrics::{
 use proptest::prelude::*;
 
 use super::points::{Points, SharedReader, assert_same};
-use super::{Instruments, measurement};
+use super::{Instruments, cases, measurement};
 
 const NAMES: [&str; 9] = [
     "u64.counter",
@@ -182,7 +182,7 @@ fn of_all() -> impl Strategy<Value = Option<Wish>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn random_views_give_the_same_streams(
