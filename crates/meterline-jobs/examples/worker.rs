@@ -1,5 +1,9 @@
-//! A job system inside one process: a channel for a queue, a few tasks for workers. `cargo run --example worker`
-//! prints the page a Prometheus would scrape. Any other OpenTelemetry SDK would do as well as Meterline's.
+//! A job system inside one process: a channel for a queue, a few tasks for workers.
+//!
+//!     cargo run -p meterline-jobs --example worker
+//!
+//! It prints the page a Prometheus would scrape: four jobs created, three of them at their end, and one attempt that
+//! panicked, counted as failed and no longer active. Any other OpenTelemetry SDK would do as well as Meterline's.
 
 use std::error::Error;
 use std::sync::Arc;

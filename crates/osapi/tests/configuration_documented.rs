@@ -1,4 +1,4 @@
-//! `docs/configuration.md` against the code: it cannot name a key that is not there, miss one that
+//! `docs/configuration.md` against the code, and the links of all documents: it cannot name a key that is not there, miss one that
 //! is, or tell another default.
 
 use std::collections::BTreeSet;
@@ -83,4 +83,52 @@ fn the_example_is_a_valid_configuration() {
     let config = sources.load().expect("the example is valid").config;
     assert_eq!(config.worker.allow_commands, ["uptime"]);
     assert!(config.metrics_enabled());
+}
+
+/// The anchor that a heading gets, as GitHub makes it.
+fn anchor(heading: &str) -> String {
+    let words = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = words
+        .chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn links_in_the_documents_lead_somewhere() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut documents = Vec::new();
+    for dir in [root.clone(), root.join("docs")] {
+        let entries = std::fs::read_dir(dir).expect("it is there");
+        let paths = entries.map(|entry| entry.expect("it can be read").path());
+        documents.extend(paths.filter(|path| path.extension().is_some_and(|it| it == "md")));
+    }
+    let mut followed = 0;
+    for document in &documents {
+        let text = std::fs::read_to_string(document).expect("it is text");
+        let links = text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split_once(')'));
+        for (link, _) in links.filter(|(link, _)| !link.starts_with("http")) {
+            let (file, place) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() {
+                document.clone()
+            } else {
+                document.with_file_name(file)
+            };
+            assert!(target.exists(), "{}: {link}", document.display());
+            if !place.is_empty() {
+                let text = std::fs::read_to_string(&target).expect("it is text");
+                let mut headings = text.lines().filter(|line| line.starts_with('#'));
+                assert!(
+                    headings.any(|heading| anchor(heading) == place),
+                    "{}: {link}",
+                    document.display()
+                );
+            }
+            followed += 1;
+        }
+    }
+    assert!(followed > 60, "only {followed} links found");
 }
