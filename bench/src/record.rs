@@ -192,6 +192,8 @@ fn with_work(report: &mut Report) {
     let names = names();
     for kind in &KINDS {
         let contenders = contenders();
+        let count = |one: &Recording| total(&(one.page)(), kind.sample).0 as u64;
+        let before: Vec<u64> = contenders.iter().map(count).collect();
         let memory: Vec<u64> = (0..1 << 17).collect();
         let mut turns: Vec<Contender<'_>> = vec![Box::new(|| worked(&memory, &|| {}))];
         for one in &contenders {
@@ -201,6 +203,10 @@ fn with_work(report: &mut Report) {
         }
         let mut samples = interleave(ROUNDS, &mut turns);
         drop(turns);
+        for (one, before) in contenders.iter().zip(before) {
+            let recorded = before + (ROUNDS as u64 + 1) * WORKED;
+            assert_total(one.name, &(one.page)(), kind.sample, recorded);
+        }
         let alone = samples.remove(0);
         let samples: Vec<Samples> = samples.iter().map(|one| one.over(&alone)).collect();
         table.column(kind.name, &names, &samples, OURS, nanoseconds);
