@@ -6,7 +6,9 @@
 mod aggregation;
 mod allocation;
 mod client;
+mod collector;
 mod encode;
+mod export;
 mod harness;
 mod http;
 mod libraries;
@@ -15,6 +17,7 @@ mod memory;
 mod otlp;
 mod page;
 mod queue;
+mod readers;
 mod record;
 mod report;
 mod scrape;
@@ -29,11 +32,13 @@ use report::Report;
 
 type Section = (&'static str, fn(&mut Report));
 
-const SECTIONS: [Section; 11] = [
+const SECTIONS: [Section; 13] = [
     ("record", record::run),
+    ("readers", readers::run),
     ("aggregation", aggregation::run),
     ("encode", encode::run),
     ("otlp", otlp::run),
+    ("export", export::run),
     ("memory", memory::run),
     ("lifetime", lifetime::run),
     ("http", http::run),

@@ -31,15 +31,15 @@ const OFFICIAL: usize = 2;
 const OFFICIAL_TWICE: usize = 3;
 
 /// What is recorded and how.
-struct Kind {
-    name: &'static str,
+pub(crate) struct Kind {
+    pub(crate) name: &'static str,
     /// The sample of the page that tells how often it was.
-    sample: &'static str,
-    pick: fn(&Operations) -> &Operation,
-    operations: u64,
+    pub(crate) sample: &'static str,
+    pub(crate) pick: fn(&Operations) -> &Operation,
+    pub(crate) operations: u64,
 }
 
-const KINDS: [Kind; 4] = [
+pub(crate) const KINDS: [Kind; 4] = [
     Kind {
         name: "counter, bound",
         sample: "counter_total",
