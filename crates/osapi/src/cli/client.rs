@@ -15,6 +15,7 @@ use url::Url;
 pub(super) use self::fault::Fault;
 use self::http::{ANSWER_TIMEOUT, Http};
 pub(super) use self::http::{Request, Response};
+use super::page::visible;
 use super::{Failure, logging};
 use crate::config::{LogConfig, LogLevel};
 
@@ -134,7 +135,7 @@ pub(super) async fn accepted(response: Response) -> Result<Response, Failure> {
 
 fn refused(status: StatusCode, said: &[u8]) -> Failure {
     let message = match serde_json::from_slice::<Problem>(said) {
-        Ok(problem) => problem.detail,
+        Ok(problem) => visible(&problem.detail),
         Err(_) => "the server did not say why; is this an osapi server?".to_owned(),
     };
     let message = match status {

@@ -105,6 +105,29 @@ fn a_server_that_is_not_there() {
 }
 
 #[test]
+fn what_a_server_says_cannot_move_the_cursor() {
+    use std::io::{Read, Write};
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = [0; 4096];
+        let _read = stream.read(&mut head).unwrap();
+        let body = r#"{"detail":"no \u001b[2J such"}"#;
+        let length = body.len();
+        write!(
+            stream,
+            "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+        .unwrap();
+    });
+    let out = output(&["job", "status", "--server", &url]);
+    assert_eq!(out.status.code(), Some(1));
+    assert_eq!(stderr(&out), "osapi: 404 Not Found: no \\u{1b}[2J such\n");
+}
+
+#[test]
 fn wrong_usage_ends_with_2() {
     for args in [
         &["frobnicate"][..],

@@ -19,6 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Pause before it is tried again.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// An event larger than this is not read to its end.
+const LARGEST: usize = 16 << 20;
+
 /// Why a stream of events gave no end of the job.
 enum Broken {
     /// The connection ended, or the server is away; another may do better.
@@ -67,7 +70,7 @@ fn change(record: &JobRecord, json: bool) -> Result<(), Failure> {
         let line = serde_json::to_string(record).map_err(io::Error::from)?;
         return Ok(writeln!(out, "{line}")?);
     }
-    let worker = record.worker.as_deref().unwrap_or("-");
+    let worker = visible(record.worker.as_deref().unwrap_or("-"));
     let error = visible(record.error.as_deref().unwrap_or_default());
     let status = Cell::from(record.status).painted();
     let line = format!(
@@ -79,6 +82,10 @@ fn change(record: &JobRecord, json: bool) -> Result<(), Failure> {
 
 /// What the line of progress says of a job.
 fn told(record: &JobRecord) -> String {
+    visible(&plainly(record))
+}
+
+fn plainly(record: &JobRecord) -> String {
     let (kind, status) = (&record.operation.kind, record.status);
     if let Some(responses) = &record.responses {
         let ended = responses.values().filter(|unit| unit.status.is_final());
@@ -98,7 +105,7 @@ fn told(record: &JobRecord) -> String {
             format!("{kind} {status} on {worker}, attempt {}", record.attempts)
         }
         (JobState::Retrying, _) => {
-            let why = visible(record.error.as_deref().unwrap_or_default());
+            let why = record.error.as_deref().unwrap_or_default();
             format!("{kind} {status} after attempt {}: {why}", record.attempts)
         }
         _ => format!("{kind} {status}"),
@@ -177,6 +184,10 @@ async fn stream(
             return Ok(());
         };
         pending.extend_from_slice(&chunk);
+        if pending.len() > LARGEST {
+            let why = "an event is too large; is this an osapi server?";
+            return Err(Broken::Final(Failure::Other(why.to_owned())));
+        }
         // Our server writes one `data:` line per event, and JSON has no raw newlines.
         while let Some(end) = pending.iter().position(|b| *b == b'\n') {
             let line: Vec<u8> = pending.drain(..=end).collect();

@@ -17,17 +17,18 @@ pub(super) fn print(record: &JobRecord, json: bool) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     writeln!(out, "id:        {}", record.id)?;
     writeln!(out, "status:    {}", Cell::from(record.status).painted())?;
-    writeln!(out, "operation: {}", record.operation.kind)?;
-    writeln!(out, "target:    {}", record.target_hostname)?;
+    writeln!(out, "operation: {}", visible(&record.operation.kind))?;
+    let target = record.target_hostname.to_string();
+    writeln!(out, "target:    {}", visible(&target))?;
     writeln!(out, "attempts:  {}", record.attempts)?;
     if let Some(worker) = &record.worker {
-        writeln!(out, "worker:    {worker}")?;
+        writeln!(out, "worker:    {}", visible(worker))?;
     }
     if let Some(error) = &record.error {
         writeln!(out, "error:     {}", visible(error))?;
     }
     if let Some(result) = &record.result {
-        writeln!(out, "result:    {result}")?;
+        writeln!(out, "result:    {}", visible(&result.to_string()))?;
     }
     for (worker, response) in record.responses.iter().flatten() {
         let said = response
@@ -36,7 +37,7 @@ pub(super) fn print(record: &JobRecord, json: bool) -> Result<(), Failure> {
             .or_else(|| response.result.as_ref().map(Value::to_string))
             .unwrap_or_default();
         let status = Cell::from(response.status).painted();
-        writeln!(out, "  {worker}: {status} {}", visible(&said))?;
+        writeln!(out, "  {}: {status} {}", visible(worker), visible(&said))?;
     }
     for event in &record.timeline {
         let name = serde_json::to_value(event.event).map_err(io::Error::from)?;
