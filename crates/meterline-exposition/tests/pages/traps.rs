@@ -1,10 +1,13 @@
-//! Where other exporters go wrong, each by its number; see the list in `main.rs`.
+//! Where other exporters go wrong, each by its number in `docs/traps.md`.
 
-use meterline_exposition::{TranslationOptions, Translator};
+use meterline_exposition::{Escaping, Exposition, Format, TranslationOptions, Translator};
 use meterline_sdk::{Data, Metric, Number};
 use opentelemetry::{InstrumentationScope, KeyValue};
 
-use crate::build::{attributes, counter, gauge, histogram, in_scope, metric, snapshot, text_page};
+use crate::build::{
+    attributes, counter, gauge, histogram, in_scope, metric, page as page_in, snapshot, text_page,
+    with_exemplars,
+};
 
 /// The page of these metrics, without scope labels.
 fn page(metrics: Vec<Metric>) -> String {
@@ -105,7 +108,7 @@ fn trap_12_the_count_is_that_of_the_last_bucket() {
 }
 
 #[test]
-fn trap_16_colliding_keys_are_joined_in_the_order_of_the_keys() {
+fn trap_01_colliding_keys_are_joined_in_the_order_of_the_keys() {
     let keys = attributes(&[("c.d", "z"), ("c_d", "a")]);
     let page = page(vec![metric(["x", "", ""], [keys], gauge(&[1.0]))]);
     assert!(page.contains("x{c_d=\"z;a\"} 1\n"), "{page}");
@@ -131,4 +134,40 @@ fn trap_27_values_of_other_types_and_their_collisions() {
     let list = KeyValue::new("l", opentelemetry::Value::Array(vec![1_i64, 2].into()));
     let page = page(vec![metric(["x", "", ""], [vec![list]], gauge(&[1.0]))]);
     assert!(page.contains("x{l=\"[1,2]\"} 1\n"), "{page}");
+}
+
+#[test]
+fn trap_25_what_openmetrics_demands() {
+    let long = KeyValue::new("note", "x".repeat(200));
+    let orders = metric(["orders", "", ""], [Vec::new()], counter(&[2]));
+    let orders = with_exemplars(orders, &[(0, 2.0, &[long])]);
+    let data = histogram(&[1.0], &[(&[1, 0], Number::F64(0.5))]);
+    let latency = metric(["latency", "s", ""], [Vec::new()], data);
+    let mut options = TranslationOptions::default();
+    options.scope_labels = false;
+    let snapshot = snapshot(&[], vec![latency, orders]);
+    let page = page_in(Format::OpenMetrics, &options, &snapshot);
+    let trace = format!("{:032x}", 1);
+    let span = format!("{:016x}", 1);
+    let expected = format!(
+        "# TYPE latency_seconds histogram\n# UNIT latency_seconds seconds\n\
+         latency_seconds_bucket{{le=\"1.0\"}} 1\nlatency_seconds_bucket{{le=\"+Inf\"}} 1\n\
+         latency_seconds_sum 0.5\nlatency_seconds_count 1\n\
+         # TYPE orders counter\n\
+         orders_total 2 # {{trace_id=\"{trace}\",span_id=\"{span}\"}} 2 1700000000.001\n# EOF\n"
+    );
+    assert_eq!(String::from_utf8_lossy(&page), expected);
+}
+
+#[test]
+fn trap_32_the_defaults_are_the_specifications() {
+    let options = TranslationOptions::default();
+    assert!(options.scope_labels && options.target_info && options.resource_labels.is_empty());
+    let nothing_said = Exposition::negotiate(None, &Format::ALL);
+    assert_eq!(nothing_said.format, Format::Text);
+    assert_eq!(nothing_said.escaping, Escaping::Underscores);
+    // Its protobuf is another than the one OpenMetrics describes, which exporters must not send.
+    let openmetrics = "application/openmetrics-protobuf;version=1.0.0";
+    let asked = Exposition::negotiate(Some(openmetrics), &Format::ALL);
+    assert_eq!(asked.format, Format::Text);
 }
