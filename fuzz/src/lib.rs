@@ -2,6 +2,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod negotiation;
+pub mod page;
+
 use meterline_exposition::parse::{Limits, LintOptions, Page, Place, Syntax};
 
 /// Reads and lints a page, and asserts what holds of every page.

@@ -28,15 +28,17 @@ fn formatting_and_lints(steps: &mut Steps) {
     let deny_warnings = ["--", "-D", "warnings"];
     steps.run("formatting", &mut cargo(&format));
     steps.run("lints", cargo(&lint).args(deny_warnings));
-    // A workspace of its own, so that its peers are nobody else's dependencies.
-    let bench = workspace().join("bench");
-    if bench.join("Cargo.toml").is_file() {
-        steps.run("formatting of bench", cargo(&format).current_dir(&bench));
-        let mut lints = cargo(&lint);
-        steps.run(
-            "lints of bench",
-            lints.args(deny_warnings).current_dir(&bench),
-        );
+    // Workspaces of their own, for their dependencies' and their compiler flags' sake.
+    for own in ["bench", "fuzz"] {
+        let directory = workspace().join(own);
+        if directory.join("Cargo.toml").is_file() {
+            let mut formatting = cargo(&format);
+            let name = format!("formatting of {own}");
+            steps.run(&name, formatting.current_dir(&directory));
+            let mut lints = cargo(&lint);
+            let lints = lints.args(deny_warnings).current_dir(&directory);
+            steps.run(&format!("lints of {own}"), lints);
+        }
     }
 }
 
