@@ -17,6 +17,7 @@ mod memory;
 mod otlp;
 mod page;
 mod queue;
+mod queues;
 mod readers;
 mod record;
 mod report;
@@ -32,7 +33,7 @@ use report::Report;
 
 type Section = (&'static str, fn(&mut Report));
 
-const SECTIONS: [Section; 13] = [
+const SECTIONS: [Section; 14] = [
     ("record", record::run),
     ("readers", readers::run),
     ("aggregation", aggregation::run),
@@ -44,6 +45,7 @@ const SECTIONS: [Section; 13] = [
     ("http", http::run),
     ("scrape", scrape::run),
     ("queue", queue::run),
+    ("queues", queues::run),
     ("server", server::run),
     ("viewers", viewers::run),
 ];

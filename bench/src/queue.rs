@@ -82,7 +82,7 @@ async fn jobs_per_second() -> f64 {
     JOBS as f64 / elapsed.as_secs_f64()
 }
 
-async fn register(queue: &dyn Queue) -> Result<(), QueueError> {
+pub(crate) async fn register(queue: &dyn Queue) -> Result<(), QueueError> {
     let registration = Registration {
         worker: "bench".to_owned(),
         instance: Uuid::now_v7(),
@@ -93,20 +93,24 @@ async fn register(queue: &dyn Queue) -> Result<(), QueueError> {
     queue.register(registration).await
 }
 
+/// What everybody submits.
+pub(crate) fn new_job() -> NewJob {
+    let operation = Operation {
+        kind: "node.hostname.get".to_owned(),
+        data: serde_json::json!({}),
+    };
+    NewJob {
+        operation,
+        target: Target::Any,
+        idempotency_key: None,
+        trace_context: None,
+    }
+}
+
 async fn work(queue: Arc<SqliteQueue>, jobs: usize) -> Result<(), QueueError> {
     let mut finished = 0;
     for _ in 0..jobs {
-        let operation = Operation {
-            kind: "node.hostname.get".to_owned(),
-            data: serde_json::json!({}),
-        };
-        let job = NewJob {
-            operation,
-            target: Target::Any,
-            idempotency_key: None,
-            trace_context: None,
-        };
-        queue.enqueue(vec![job]).await?;
+        queue.enqueue(vec![new_job()]).await?;
         let claim = Claim {
             worker: "bench".to_owned(),
             hostname: "bench".to_owned(),

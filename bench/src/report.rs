@@ -147,6 +147,14 @@ impl Table {
         }
     }
 
+    /// Adds a column of values that are written already, each with its row.
+    pub(crate) fn values(&mut self, heading: &str, rows: &[(&str, String)]) {
+        self.columns.push(heading.to_owned());
+        for (name, value) in rows {
+            self.cell(name, Cell::plain(value.clone()));
+        }
+    }
+
     /// Adds a row with one value.
     pub(crate) fn single(&mut self, name: &str, value: String) {
         if self.columns.is_empty() {

@@ -152,9 +152,15 @@ pub(crate) struct Server(Child);
 
 impl Server {
     pub(crate) fn start(program: &Path, data: &Path) -> Self {
+        Self::start_with(program, data, &[])
+    }
+
+    /// Starts one with further settings.
+    pub(crate) fn start_with(program: &Path, data: &Path, settings: &[String]) -> Self {
         let child = Command::new(program)
             .args(["up", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data)
+            .args(settings.iter().flat_map(|setting| ["--set", setting]))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
