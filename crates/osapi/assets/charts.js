@@ -53,6 +53,11 @@ export function redraw() {
   for (const made of charts) made.redraw();
 }
 
+/** What is shown of time: at least ten seconds, also of one reading, which uPlot would show a day of. */
+function span(drawn, first, last) {
+  return [first, drawn.data[0].length > 1 ? Math.max(last, first + 10) : first + 10];
+}
+
 function options(plot, lines, format, steps, tell) {
   const axis = { stroke: css("--muted"), grid: { stroke: css("--line"), width: 1 }, ticks: { show: false } };
   const series = lines.map(({ label, color }) => ({
@@ -68,7 +73,7 @@ function options(plot, lines, format, steps, tell) {
     cursor: { y: false, drag: { x: false, y: false }, sync: { key: "osapi" } },
     legend: { show: false },
     hooks: { setCursor: [tell] },
-    scales: { x: { time: true, range: (_, first, last) => [first, Math.max(last, first + 10)] }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
+    scales: { x: { time: true, range: span }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
     axes: [
       { ...axis, size: 26, space: 80, values: (_, ticks) => ticks.map(time) },
       { ...axis, size: 66, incrs: steps, values: (_, ticks) => ticks.map(format) },

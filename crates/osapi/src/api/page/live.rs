@@ -44,8 +44,8 @@ struct Feed {
 }
 
 /// Sends how everything is, every two seconds, as Server-Sent Events named `reading`: at first those of
-/// the last minutes, if somebody watched then. Until the viewer leaves, the token expires or the server stops. 503 while
-/// there are too many streams.
+/// the last minutes, if somebody watched then. Until the viewer leaves, the token expires or the server
+/// stops. 503 while there are too many streams.
 #[utoipa::path(
     get,
     path = "/live",
