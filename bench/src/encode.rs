@@ -8,7 +8,7 @@ use opentelemetry::metrics::MeterProvider as _;
 
 use crate::harness::{Contender, Samples, interleave, timed};
 use crate::libraries::{
-    Exposition, count, meterline, metrics_rs, official, otel, prometheus_client, tikv,
+    Exposition, count, measured, meterline, metrics_rs, official, otel, prometheus_client, tikv,
 };
 use crate::page::{assert_total, total};
 use crate::report::{Limit, Report, Table, bytes, milliseconds, times};
@@ -16,18 +16,20 @@ use crate::report::{Limit, Report, Table, bytes, milliseconds, times};
 /// Creates an exposition of so many series.
 type Create = fn(usize) -> Exposition;
 
-const COUNTERS: [Create; 5] = [
+const COUNTERS: [Create; 6] = [
     meterline::counters,
     official::counters,
     tikv::counters,
     prometheus_client::counters,
+    measured::counters,
     metrics_rs::counters,
 ];
-const HISTOGRAMS: [Create; 5] = [
+const HISTOGRAMS: [Create; 6] = [
     meterline::histograms,
     official::histograms,
     tikv::histograms,
     prometheus_client::histograms,
+    measured::histograms,
     metrics_rs::histograms,
 ];
 const SIZES: [(&str, &str, &[Create], usize, usize); 5] = [
@@ -146,7 +148,7 @@ fn parts(report: &mut Report) {
 }
 
 /// Copies `from`; the time in milliseconds.
-fn copying<'a>(from: &'a [u8], to: &'a mut [u8]) -> Contender<'a> {
+pub(crate) fn copying<'a>(from: &'a [u8], to: &'a mut [u8]) -> Contender<'a> {
     Box::new(move || {
         let taken = timed(|| {
             to.copy_from_slice(black_box(from));

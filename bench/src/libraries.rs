@@ -44,7 +44,7 @@ pub(crate) struct Exposition {
     pub(crate) page: WritePage,
 }
 
-pub(crate) type WritePage = Box<dyn FnMut(&mut Vec<u8>)>;
+pub(crate) type WritePage = Box<dyn FnMut(&mut Vec<u8>) + Send>;
 
 /// A request as an HTTP layer sees it; the values of its attributes.
 #[derive(Clone, Copy)]

@@ -5,10 +5,12 @@
 
 mod aggregation;
 mod allocation;
+mod bystander;
 mod client;
 mod collector;
 mod encode;
 mod export;
+mod formats;
 mod harness;
 mod http;
 mod libraries;
@@ -33,11 +35,12 @@ use report::Report;
 
 type Section = (&'static str, fn(&mut Report));
 
-const SECTIONS: [Section; 14] = [
+const SECTIONS: [Section; 15] = [
     ("record", record::run),
     ("readers", readers::run),
     ("aggregation", aggregation::run),
     ("encode", encode::run),
+    ("formats", formats::run),
     ("otlp", otlp::run),
     ("export", export::run),
     ("memory", memory::run),

@@ -1,6 +1,8 @@
 //! `measured`, whose labels are the variants of enums, or texts that are known beforehand, and whose
 //! series lie in a table that these index.
 
+mod pages;
+
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -11,6 +13,8 @@ use measured::text::BufferedTextEncoder;
 use measured::{CounterVec, FixedCardinalityLabel, HistogramVec, LabelGroup, MetricGroup};
 
 use super::{BUCKETS, Operations, REQUEST, Recording, Request, duration, route};
+
+pub(crate) use pages::{counters, histograms};
 
 pub(crate) const NAME: &str = "measured";
 
