@@ -1,6 +1,6 @@
 //! An axum service measured by the layer, its numbers printed every few seconds.
 //!
-//!     cargo run -p meterline-http --example axum --features axum
+//!     cargo run -p meterline-http --example axum_layer --features axum
 //!     curl http://127.0.0.1:3000/hello/world
 
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! A plain hyper service with its own idea of routes.
 //!
-//!     cargo run -p meterline-http --example hyper
+//!     cargo run -p meterline-http --example hyper_layer
 //!     curl http://127.0.0.1:3000/orders/17
 
 use std::borrow::Cow;
