@@ -51,9 +51,10 @@ pub(crate) fn run(report: &mut Report) {
          process: each caller submits a job, claims one and finishes it, over and over; records and \
          results included. Pick-up is from acceptance to the claim that returns the job, end to end \
          from acceptance until its result is recorded. The medians of three rounds, each with a new \
-         queue; with 200,000 jobs that wait for another host, of one. Through HTTP: `osapi bench \
-         jobs` against a release build of `osapi up` with 64 slots, all jobs submitted as fast as \
-         they are acknowledged, so that pick-up has the wait for a slot in it.",
+         queue; with 200,000 jobs that wait for another host, of one. Through HTTP, once each, one after \
+         the other on one server: `osapi bench jobs` against a release build of `osapi up` with 64 \
+         slots, all jobs submitted as fast as they are acknowledged, so that pick-up has the wait for \
+         a slot in it.",
     );
     let mut engines = vec![Engine::Sqlite];
     match Tool::NatsServer.find() {
