@@ -19,6 +19,9 @@ use crate::{grpc, http_protobuf, tls};
 /// failed.
 const SHORTEST_RETRY: Duration = Duration::from_millis(100);
 
+/// Nobody waits longer than this, whatever is said: the end of longer times cannot always be told.
+pub(crate) const LONGEST: Duration = Duration::from_hours(365 * 24);
+
 /// Delivers requests to a collector.
 pub struct Exporter {
     options: ExporterOptions,
@@ -126,7 +129,7 @@ impl Exporter {
     ///
     /// Can be dropped at any time; a request that was under way then is still in `batches`.
     pub async fn export(&mut self, batches: &mut VecDeque<Batch>, within: Duration) -> Export {
-        let deadline = Instant::now() + within;
+        let deadline = Instant::now() + within.min(LONGEST);
         let mut export = Export::default();
         while let Some(batch) = batches.front() {
             match self.deliver(batch, deadline, &mut export).await {

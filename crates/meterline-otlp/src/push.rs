@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::encode::{Batch, Encoder};
-use crate::exporter::{Export, Exporter, Outcome};
+use crate::exporter::{Export, Exporter, LONGEST, Outcome};
 use crate::trouble::Trouble;
 
 /// How many flushes may wait; more than one tell each other's story.
@@ -110,7 +110,7 @@ impl Push {
 
     /// Exports until it is told to end, or its handle is gone.
     pub async fn run(mut self) {
-        let interval = self.options.interval;
+        let interval = self.options.interval.min(LONGEST);
         let mut next = Instant::now() + interval.mul_f64(rand::rng().random_range(0.0..=1.0));
         loop {
             let asked = tokio::select! {
@@ -202,7 +202,7 @@ async fn export(
     pending: &mut VecDeque<Batch>,
     within: Duration,
 ) -> Export {
-    let until = Instant::now() + within;
+    let until = Instant::now() + within.min(LONGEST);
     let mut whole = Export::default();
     if !pending.is_empty() {
         whole = exporter.export(pending, within).await;
@@ -245,6 +245,8 @@ impl PushHandle {
     /// # Errors
     /// If not everything was delivered.
     pub async fn shutdown(&self, within: Duration) -> Result<(), FlushError> {
+        // Before the sender is taken: a panic after that would cost the last export.
+        let within = within.min(LONGEST);
         let Some(shutdown) = self.shutdown.lock().await.take() else {
             return Ok(());
         };

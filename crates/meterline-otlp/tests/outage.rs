@@ -352,3 +352,13 @@ async fn while_it_hangs_a_flush_says_so_and_the_end_comes_in_time() {
     assert!(began.elapsed() <= Duration::from_millis(5_200));
     assert!(service.collector.dialled.load(SeqCst) > 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn there_may_be_no_limit_to_the_time_of_the_last_export() {
+    let service = service(Protocol::HttpProtobuf, TemporalityPreference::Cumulative);
+    service.record();
+    let delivered = service.handle.shutdown(Duration::MAX).await;
+    assert_eq!(delivered, Ok(()));
+    let points = service.collector.take().await;
+    assert_eq!(points.iter().map(value).sum::<i64>(), SERIES);
+}

@@ -45,7 +45,8 @@ type Call = dyn Fn(&[Arc<Observed>], u64) + Send + Sync;
 struct Batch {
     callbacks: Vec<Arc<Registered>>,
     number: u64,
-    progress: Arc<Progress>,
+    /// Whatever happens to the batch, nobody waits for ever.
+    progress: Finishing,
 }
 
 /// How far a batch is.
@@ -61,9 +62,19 @@ struct State {
     /// The callback that runs, by its position, and since when. None does before the first one and
     /// between two, where only the system can be slow: no callback is late then.
     running: Option<(usize, Instant)>,
+    /// How many callbacks have returned.
+    returned: usize,
     done: bool,
     /// Nobody waits any more: what was not started will be run by another thread.
     abandoned: bool,
+}
+
+/// What came of waiting for a batch.
+enum Waited {
+    /// The callback at this position takes longer than it may.
+    Late(usize),
+    /// So many have returned, and no more will: fewer than all if the thread died.
+    Done(usize),
 }
 
 impl Callbacks {
@@ -119,19 +130,21 @@ impl Callbacks {
             let batch = Batch {
                 callbacks: rest.clone(),
                 number,
-                progress: Arc::clone(&progress),
+                progress: Finishing(Arc::clone(&progress)),
             };
-            if worker.send(batch).is_err() {
-                // It died of what reports panics.
-                *self.worker.lock() = None;
-                continue;
+            // A thread that died takes nothing, and what it took and did not start is done as well.
+            let _ = worker.send(batch);
+            match progress.wait(self.deadline) {
+                Waited::Done(returned) if returned == rest.len() => return,
+                // It died of what reports panics, or of a panic's own payload. The others are still
+                // marked as running, and another thread runs them.
+                Waited::Done(returned) => drop(rest.drain(..returned)),
+                Waited::Late(blocked) => {
+                    self.leave_out(&rest[blocked], number);
+                    rest.drain(..=blocked);
+                }
             }
-            let Some(blocked) = progress.wait(self.deadline) else {
-                return;
-            };
             *self.worker.lock() = None;
-            self.leave_out(&rest[blocked], number);
-            rest.drain(..=blocked);
         }
     }
 
@@ -171,16 +184,16 @@ fn work(batches: &Receiver<Batch>, diagnostics: &Diagnostics) {
         progress,
     } in batches
     {
-        // Whatever happens, nobody waits for ever.
-        let progress = Finishing(progress);
         for (at, callback) in callbacks.iter().enumerate() {
             if !progress.0.start(at) {
                 break;
             }
             let call = || (callback.call)(&callback.observed, number);
-            let panicked = catch_unwind(AssertUnwindSafe(call)).is_err();
+            // Kept until the callback counts as returned: what it panicked with may panic when dropped.
+            let outcome = catch_unwind(AssertUnwindSafe(call));
             callback.running.store(false, SeqCst);
             progress.0.returned();
+            let panicked = outcome.is_err();
             if let Some(stream) = callback.observed.first().filter(|_| panicked) {
                 diagnostics.callback_panicked(stream.instrument());
             }
@@ -198,11 +211,13 @@ impl Progress {
     }
 
     fn returned(&self) {
-        self.state.lock().running = None;
+        let mut state = self.state.lock();
+        state.running = None;
+        state.returned += 1;
     }
 
-    /// Waits for the end, or for a callback that takes longer than it may: the position of that.
-    fn wait(&self, deadline: Duration) -> Option<usize> {
+    /// Waits for the end, or for a callback that takes longer than it may.
+    fn wait(&self, deadline: Duration) -> Waited {
         let mut state = self.state.lock();
         while !state.done {
             let Some((at, since)) = state.running else {
@@ -211,11 +226,17 @@ impl Progress {
             };
             if since.elapsed() >= deadline {
                 state.abandoned = true;
-                return Some(at);
+                return Waited::Late(at);
             }
-            self.changed.wait_until(&mut state, since + deadline);
+            match since.checked_add(deadline) {
+                Some(until) => {
+                    self.changed.wait_until(&mut state, until);
+                }
+                // So far away that there is no limit.
+                None => self.changed.wait(&mut state),
+            }
         }
-        None
+        Waited::Done(state.returned)
     }
 }
 

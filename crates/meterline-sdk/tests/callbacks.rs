@@ -105,6 +105,42 @@ fn no_more_than_a_few_threads_are_given_to_callbacks_that_block() {
 }
 
 #[test]
+fn there_may_be_no_deadline() {
+    let provider = with_deadline(Duration::MAX);
+    let (starts, open) = gate(&provider, "a");
+    let collecting = provider.clone();
+    let collecting = std::thread::spawn(move || names(&collecting.collect()).len());
+    assert_eq!(starts.recv_timeout(Duration::from_secs(60)), Ok(()));
+    drop(open);
+    assert_eq!(collecting.join().expect("no panic"), 1);
+}
+
+/// Panics also when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("on purpose, too")
+    }
+}
+
+#[test]
+fn a_panic_that_costs_the_thread_costs_no_other_callback() {
+    let provider = MeterProvider::default();
+    free(&provider, "a");
+    provider
+        .meter("test")
+        .u64_observable_gauge("b")
+        .with_callback(|_| std::panic::panic_any(Bomb))
+        .build();
+    free(&provider, "c");
+    for panics in 1..4 {
+        assert_eq!(names(&provider.collect()), ["a", "c"]);
+        assert_eq!(provider.stats().callback_panics, panics, "it is run again");
+    }
+}
+
+#[test]
 fn a_callback_that_collects_waits_for_nothing_but_its_deadline() {
     let provider = impatient();
     let weak = provider.downgrade();

@@ -126,7 +126,9 @@ impl meterline_sdk::Push for Push {
     }
 }
 
-/// Waits on this thread, which may be one that runs tasks and so cannot run this one too.
+/// Waits on this thread, which may be one that runs tasks and so cannot run this one too. When the
+/// time is up nothing waits on elsewhere: who flushes once a second, while the collector is away, would
+/// have ever more threads.
 fn wait(
     within: Duration,
     flush: impl Future<Output = Result<(), FlushError>> + Send + 'static,
@@ -137,9 +139,13 @@ fn wait(
         .enable_time()
         .build()
         .map_err(not_started)?;
+    let limited = async move {
+        let flushed = tokio::time::timeout(within, flush).await;
+        flushed.unwrap_or(Err(FlushError::TimedOut))
+    };
     thread::Builder::new()
         .name("meterline-flush".to_owned())
-        .spawn(move || done.send(runtime.block_on(flush)))
+        .spawn(move || done.send(runtime.block_on(limited)))
         .map_err(not_started)?;
     match flushed.recv_timeout(within) {
         Ok(Ok(())) => Ok(()),
@@ -147,5 +153,30 @@ fn wait(
         Ok(Err(FlushError::TimedOut)) | Err(RecvTimeoutError::Timeout) => Err(PushError::TimedOut),
         Ok(Err(error)) => Err(PushError::NotDelivered(error.to_string())),
         Err(RecvTimeoutError::Disconnected) => Err(PushError::ShutDown),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_the_time_is_up_nothing_waits_on() {
+        let (held, dropped) = sync_channel::<()>(1);
+        let never = async move {
+            let _held = held;
+            std::future::pending().await
+        };
+        let waited = wait(Duration::from_millis(1), never);
+        assert_eq!(waited, Err(PushError::TimedOut));
+        let gone = dropped.recv_timeout(Duration::from_secs(60));
+        assert_eq!(gone, Err(RecvTimeoutError::Disconnected));
+    }
+
+    #[test]
+    fn there_may_be_no_limit() {
+        assert_eq!(wait(Duration::MAX, async { Ok(()) }), Ok(()));
+        let ended = wait(Duration::MAX, async { Err(FlushError::Ended) });
+        assert_eq!(ended, Err(PushError::ShutDown));
     }
 }

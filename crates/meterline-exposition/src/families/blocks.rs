@@ -130,9 +130,9 @@ impl<'a> Origin<'a> {
 
     fn exemplars(self) -> impl Iterator<Item = &'a Exemplar> + Clone + use<'a> {
         let metric = self.metric.filter(|metric| !metric.exemplars.is_empty());
-        metric
-            .into_iter()
-            .flat_map(move |m| m.exemplars.of(self.at))
+        // Found here and now, so that clones, one for each bucket, do not search again.
+        let own = metric.map(|metric| metric.exemplars.of(self.at));
+        own.into_iter().flatten()
     }
 }
 

@@ -43,7 +43,7 @@ fn write_row(heads: &Heads, row: &HistogramRow<'_>, style: Style, out: &mut Vec<
     heads.bucket.open(out, labels);
     extend(out, &["le=\""]);
     let head = head..out.len();
-    let exemplars = row.exemplars();
+    let exemplars = openmetrics.then(|| row.exemplars());
     let (mut after, mut count, mut negative) = (f64::NEG_INFINITY, 0, false);
     for (i, bucket) in row.buckets().enumerate() {
         if i > 0 {
@@ -56,11 +56,9 @@ fn write_row(heads: &Heads, row: &HistogramRow<'_>, style: Style, out: &mut Vec<
         };
         extend(out, &[le, "\"} "]);
         write_number(out, Number::U64(bucket.count));
-        if openmetrics {
-            let exemplar = in_bucket(exemplars.clone(), after, bucket.bound);
-            if let Some(exemplar) = exemplar {
-                write_exemplar(out, exemplar, style.naming);
-            }
+        let exemplars = exemplars.clone().into_iter().flatten();
+        if let Some(exemplar) = in_bucket(exemplars, after, bucket.bound) {
+            write_exemplar(out, exemplar, style.naming);
         }
         out.push(b'\n');
         negative |= bucket.bound < 0.0;

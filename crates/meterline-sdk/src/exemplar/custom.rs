@@ -3,7 +3,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use opentelemetry::KeyValue;
 use parking_lot::Mutex;
@@ -12,12 +12,18 @@ use super::{Span, left_out};
 use crate::snapshot::Exemplar;
 use crate::{Attributes, Number};
 
+/// How long a collection waits for a reservoir that is being offered something: much longer than an
+/// offer takes, and not so long that one that blocks is felt.
+const PATIENCE: Duration = Duration::from_millis(10);
+
 /// Which measurements of one series are kept as exemplars, decided by something of one's own: see
 /// [`ViewBuilder::exemplar_reservoir`](crate::ViewBuilder::exemplar_reservoir).
 ///
 /// It is called by whoever records, one at a time: a measurement that comes while another thread or a
 /// reader has it is passed over. It must not record into the instrument itself, whose measurement
-/// would be passed over. A panic ends with the call.
+/// would be passed over. Neither method may collect, nor declare or remove series, and neither may
+/// block: a collection goes on without the exemplars of a reservoir it cannot have soon, and what is
+/// recorded waits for an offer. A panic ends with the call.
 pub trait ExemplarReservoir: Send {
     /// A measurement that the filter let through.
     fn offer(&mut self, measurement: &Measurement<'_>);
@@ -115,7 +121,8 @@ impl Custom {
             return;
         };
         if kept.as_ref().is_none_or(|(began, _)| *began != series) {
-            *kept = make.make().map(|reservoir| (series, reservoir));
+            let made = make.make().map(|reservoir| (series, reservoir));
+            discard(std::mem::replace(&mut *kept, made));
         }
         if let Some((_, reservoir)) = &mut *kept {
             // Recording fails for nobody.
@@ -123,9 +130,12 @@ impl Custom {
         }
     }
 
-    /// Those of the series that began then.
+    /// Those of the series that began then; none while it is being offered something that takes long.
     pub(super) fn collect(&self, series: u64) -> Vec<Exemplar> {
-        let mut kept = self.0.lock();
+        // Locks of the collection are held: foreign code may not keep it.
+        let Some(mut kept) = self.0.try_lock_for(PATIENCE) else {
+            return Vec::new();
+        };
         let Some((_, reservoir)) = kept.as_mut().filter(|(began, _)| *began == series) else {
             return Vec::new();
         };
@@ -137,6 +147,17 @@ impl Custom {
     }
 }
 
+impl Drop for Custom {
+    fn drop(&mut self) {
+        discard(self.0.get_mut().take());
+    }
+}
+
+/// Drops what is foreign: neither recording nor collecting fails with it.
+fn discard(reservoir: Option<(u64, Box<dyn ExemplarReservoir>)>) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(reservoir)));
+}
+
 impl fmt::Debug for MakeReservoir {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("MakeReservoir")
@@ -146,5 +167,70 @@ impl fmt::Debug for MakeReservoir {
 impl fmt::Debug for Custom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Custom")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+
+    use super::*;
+
+    fn offer(custom: &Custom, series: u64, make: &MakeReservoir) {
+        let attributes = Attributes::new(&[]);
+        let measurement = Measurement::new(Number::U64(1), &[], &attributes, None);
+        custom.offer(series, make, &measurement);
+    }
+
+    /// Collects while it is offered something.
+    struct Collecting(Arc<Custom>, Sender<usize>);
+
+    impl ExemplarReservoir for Collecting {
+        fn offer(&mut self, _: &Measurement<'_>) {
+            let _ = self.1.send(self.0.collect(1).len());
+        }
+
+        fn collect(&mut self) -> Vec<Exemplar> {
+            Vec::new()
+        }
+    }
+
+    #[test]
+    fn a_collection_does_not_wait_for_an_offer() {
+        let custom = Arc::<Custom>::default();
+        let (sender, collected) = channel();
+        let itself = Arc::clone(&custom);
+        let make = MakeReservoir::new(move || Collecting(Arc::clone(&itself), sender.clone()));
+        offer(&custom, 1, &make);
+        assert_eq!(collected.try_recv(), Ok(0));
+    }
+
+    /// Panics when it is dropped.
+    struct Bomb;
+
+    impl ExemplarReservoir for Bomb {
+        fn offer(&mut self, _: &Measurement<'_>) {}
+
+        fn collect(&mut self) -> Vec<Exemplar> {
+            let attributes = Attributes::new(&[]);
+            vec![Measurement::new(Number::U64(1), &[], &attributes, None).exemplar()]
+        }
+    }
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("on purpose")
+        }
+    }
+
+    #[test]
+    fn one_that_panics_when_dropped_makes_room_all_the_same() {
+        let custom = Custom::default();
+        let make = MakeReservoir::new(|| Bomb);
+        for series in [1, 2] {
+            offer(&custom, series, &make);
+            assert_eq!(custom.collect(series).len(), 1);
+        }
+        assert!(custom.collect(1).is_empty());
     }
 }

@@ -59,13 +59,17 @@ impl Default for TelemetryConfig {
 }
 
 impl TelemetryConfig {
-    /// This configuration with what the environment overrides.
+    /// This configuration with what the environment overrides; what is weak, only where there is nothing
+    /// yet.
     ///
     /// # Errors
     /// If an override names a key that does not exist or has a value it cannot have.
     pub fn with(&self, overrides: &otel::Overrides) -> Result<Self, serde_json::Error> {
         let mut config = serde_json::to_value(self)?;
-        for otel::Override { key, value, .. } in &overrides.set {
+        for otel::Override {
+            key, value, weak, ..
+        } in &overrides.set
+        {
             let mut place = &mut config;
             for part in key.split('.') {
                 if !place.is_object() {
@@ -73,7 +77,9 @@ impl TelemetryConfig {
                 }
                 place = &mut place[part];
             }
-            *place = value.clone();
+            if !weak || place.is_null() {
+                *place = value.clone();
+            }
         }
         serde_json::from_value(config)
     }

@@ -32,6 +32,9 @@ pub struct Override {
     pub value: Value,
     /// The variable it came from.
     pub variable: &'static str,
+    /// Whether it counts only where nothing else sets the key, a file for example: what spans have from a
+    /// variable that is not theirs is no reason to overrule what is said of them.
+    pub weak: bool,
 }
 
 /// A variable that was ignored, and why.
@@ -80,7 +83,15 @@ impl Reader<'_> {
             key,
             value,
             variable,
+            weak: false,
         });
+    }
+
+    /// Makes what was set just now weak, if it was this key.
+    fn weaken(&mut self, key: &'static str) {
+        if let Some(last) = self.found.set.last_mut().filter(|o| o.key == key) {
+            last.weak = true;
+        }
     }
 
     /// Says so once, also of a variable that counts for several keys.

@@ -84,7 +84,7 @@ impl Client {
 
     /// A request to a URL of the server.
     pub(super) fn to(&self, method: Method, url: Url) -> Request {
-        tracing::debug!(%method, %url, "request");
+        tracing::debug!(%method, url = shown(&url), "request");
         let request = self.http.request(method, url);
         match &self.token {
             Some(token) => request.bearer_auth(token),
@@ -94,7 +94,7 @@ impl Client {
 
     /// A request to any URL.
     pub(super) fn get(&self, url: &Url) -> Request {
-        tracing::debug!(%url, "request");
+        tracing::debug!(url = shown(url), "request");
         self.http.request(Method::GET, url.clone())
     }
 
@@ -102,6 +102,7 @@ impl Client {
     pub(super) async fn json<T: DeserializeOwned>(&self, request: Request) -> Result<T, Failure> {
         let response = self.send(request.timeout(ANSWER_TIMEOUT)).await?;
         response.json().await.map_err(|error| {
+            let error = visible(&error.to_string());
             Failure::Other(format!("the server's answer is not as expected: {error}"))
         })
     }
@@ -121,6 +122,14 @@ impl Client {
         tracing::debug!(status = %response.status(), "answer");
         Ok(response)
     }
+}
+
+/// A URL as it may be printed and logged: without the password in it.
+pub(super) fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    // Fails for URLs without a host, which have no password either.
+    let _ = url.set_password(None);
+    url.into()
 }
 
 /// A success, or else a failure with what the server says about it.

@@ -11,7 +11,7 @@ use tokio::time::MissedTickBehavior;
 use url::Url;
 
 use super::args::MetricsArgs;
-use super::client::Client;
+use super::client::{self, Client};
 use super::page::{self, Fetched, visible};
 use super::table::{self, Screen, cut};
 use super::{Failure, print_json};
@@ -62,7 +62,8 @@ fn parsed<'p>(fetched: &'p Fetched, url: &Url) -> Result<Page<'p>, Failure> {
     Page::parse(&fetched.bytes, fetched.syntax).map_err(|fault| {
         let fault = visible(&fault.to_string());
         Failure::Other(format!(
-            "{url}: the {} page is broken: {fault}; osapi check says more",
+            "{}: the {} page is broken: {fault}; osapi check says more",
+            client::shown(url),
             fetched.syntax
         ))
     })
@@ -126,7 +127,7 @@ fn shown(
         0,
         format!(
             "{} every {}",
-            args.url,
+            client::shown(&args.url),
             humantime::format_duration(args.interval)
         ),
     );

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::Failure;
 use super::args::PageArgs;
-use super::client::{Client, Fault, Response};
+use super::client::{Client, Fault, Response, shown};
 
 /// A page as it came.
 pub(super) struct Fetched {
@@ -75,10 +75,10 @@ pub(super) async fn fetch(
         .await
         .map_err(|fault| unreachable(url, &fault, args.timeout))?;
     if let Some(why) = refused(&response) {
-        return Err(Failure::Other(format!("{url}: {why}")));
+        return Err(Failure::Other(format!("{}: {why}", shown(url))));
     }
     let syntax = syntax(response.headers(), only);
-    let syntax = syntax.map_err(|why| Failure::Other(format!("{url}: {why}")))?;
+    let syntax = syntax.map_err(|why| Failure::Other(format!("{}: {why}", shown(url))))?;
     let bytes = body(response, url, args.timeout).await?;
     Ok(Fetched { bytes, syntax })
 }
@@ -144,7 +144,7 @@ async fn body(mut response: Response, url: &Url, timeout: Duration) -> Result<Ve
         match response.chunk().await {
             Ok(None) => return Ok(bytes),
             Ok(Some(chunk)) if bytes.len() + chunk.len() <= most => bytes.extend_from_slice(&chunk),
-            Ok(Some(_)) => return Err(too_large(url.as_str())),
+            Ok(Some(_)) => return Err(too_large(&shown(url))),
             Err(fault) => return Err(unreachable(url, &fault, timeout)),
         }
     }
@@ -158,6 +158,7 @@ fn too_large(name: &str) -> Failure {
 }
 
 fn unreachable(url: &Url, fault: &Fault, timeout: Duration) -> Failure {
+    let url = shown(url);
     if matches!(fault, Fault::TimedOut) {
         let timeout = humantime::format_duration(timeout);
         return Failure::Other(format!(

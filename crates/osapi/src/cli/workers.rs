@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::args::{WorkersArgs, WorkersCommand};
 use super::client::Client;
+use super::page::visible;
 use super::table::{self, ago};
 use super::{Failure, print_json};
 use crate::queue::WorkerInfo;
@@ -34,7 +35,7 @@ pub(super) async fn run(client: Client, args: WorkersArgs) -> Result<(), Failure
         return print_json(&told);
     }
     let state = told["state"].as_str().unwrap_or_default();
-    Ok(writeln!(io::stdout(), "{name}: {state}")?)
+    Ok(writeln!(io::stdout(), "{name}: {}", visible(state))?)
 }
 
 fn show(fleet: &Fleet, json: bool) -> Result<(), Failure> {

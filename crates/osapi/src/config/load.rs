@@ -142,15 +142,21 @@ impl Layers {
 
     fn set(&mut self, key: &str, value: Value, origin: Origin) {
         const FOR_METRICS: &str = "telemetry.otlp.metrics_endpoint";
+        const FOR_SPANS: &str = "telemetry.traces.endpoint";
         // An endpoint that wins over those of OTEL_ variables wins over that for metrics alone, too.
         let of_otel =
             |origin: &Origin| matches!(origin, Origin::Variable(v) if v.starts_with("OTEL_"));
-        let named = self.set.get(FOR_METRICS);
-        if key == "telemetry.otlp.endpoint"
-            && !of_otel(&origin)
-            && named.is_some_and(|named| of_otel(&named.origin))
-        {
-            self.set.remove(FOR_METRICS);
+        if key == "telemetry.otlp.endpoint" && !of_otel(&origin) {
+            let named = self.set.get(FOR_METRICS);
+            if named.is_some_and(|named| of_otel(&named.origin)) {
+                self.set.remove(FOR_METRICS);
+            }
+            // What spans have got of the general one, with a scheme of their own, goes with it.
+            let general = Origin::Variable("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned());
+            let named = self.set.get(FOR_SPANS);
+            if named.is_some_and(|named| named.origin == general) && !value.is_null() {
+                self.set.remove(FOR_SPANS);
+            }
         }
         // Free-form mappings of several layers are joined, entry by entry.
         let value = match (value, self.set.remove(key)) {
@@ -292,10 +298,12 @@ impl Layers {
         let warnings: Vec<String> = found.warnings.iter().map(ToString::to_string).collect();
         for o in found.set {
             let key = format!("telemetry.{}", o.key);
-            if self.defaults.contains_key(&key) {
-                self.set(&key, o.value, Origin::Variable(o.variable.to_owned()));
-            } else {
-                return Err(self.unknown(&key, Origin::Variable(o.variable.to_owned())));
+            let origin = Origin::Variable(o.variable.to_owned());
+            if !self.defaults.contains_key(&key) {
+                return Err(self.unknown(&key, origin));
+            }
+            if !o.weak || !self.set.contains_key(&key) {
+                self.set(&key, o.value, origin);
             }
         }
         Ok(warnings)

@@ -56,7 +56,7 @@ pub(super) struct Input {
     #[schema(max_items = 256)]
     #[serde(default)]
     args: Vec<String>,
-    /// A duration with its unit, 24h at most. Several, such as `1h 30m`, are added up.
+    /// A number and its unit, 24h at most.
     #[schema(
         value_type = String,
         example = "30s",

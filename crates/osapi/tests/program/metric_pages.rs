@@ -308,7 +308,14 @@ fn credentials_travel_in_their_header() {
         stream.write_all(b"HTTP/1.1 204 No\r\n\r\n").unwrap();
         head
     });
-    let _ = output(&["check", &format!("http://me:pass@{address}/metrics")]);
+    let out = output(&["check", &format!("http://me:pass@{address}/metrics")]);
+    // What is printed ends up in the logs of whoever runs it.
+    assert!(
+        stderr(&out).contains("http://me@127.0.0.1:"),
+        "{}",
+        stderr(&out)
+    );
+    assert!(!stderr(&out).contains("pass@"), "{}", stderr(&out));
     let head = asked.join().unwrap();
     assert_eq!(head[0], "GET /metrics HTTP/1.1");
     let basic = "authorization: Basic bWU6cGFzcw==";

@@ -8,6 +8,10 @@ use super::{MILLIS, Reader, millis, one_of, pairs};
 /// What a URL of a collector may be.
 pub(super) const URL: &str = "it is not a URL with http:// or https:// and without credentials";
 
+pub(super) const GENERAL_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
+pub(super) const METRICS_INSECURE: &str = "OTEL_EXPORTER_OTLP_METRICS_INSECURE";
+
 /// What headers are; a bad value is not repeated, as they often carry credentials.
 const HEADERS: &str = "it is not a list of key=value pairs separated by commas";
 
@@ -86,9 +90,9 @@ impl Reader<'_> {
 
     fn endpoints(&mut self) {
         let grpc = self.is_grpc();
-        let insecure = self.is_insecure("OTEL_EXPORTER_OTLP_METRICS_INSECURE");
+        let insecure = self.is_insecure(METRICS_INSECURE);
         for (variable, key) in [
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", "otlp.endpoint"),
+            (GENERAL_ENDPOINT, "otlp.endpoint"),
             (
                 "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
                 "otlp.metrics_endpoint",

@@ -1,12 +1,15 @@
 //! The variables for spans.
 //!
 //! The general `OTEL_EXPORTER_OTLP_*` variables set keys of `otlp`, which count for spans, too. Where one for metrics
-//! has taken such a key, the general one, or else the default, is noted here as the spans' own. One deviation: with
-//! `OTEL_TRACES_EXPORTER` unset no spans are exported.
+//! has taken such a key, the general one, or else the default, is noted here as the spans' own, but weakly: what a file
+//! says of spans counts more. One deviation: with `OTEL_TRACES_EXPORTER` unset no spans are exported.
 
 use serde_json::{Map, Value, json};
 
-use super::otlp::{COMPRESSIONS, PROTOCOLS, URL, compression, endpoint, protocol};
+use super::otlp::{
+    COMPRESSIONS, GENERAL_ENDPOINT, METRICS_INSECURE, PROTOCOLS, URL, compression, endpoint,
+    protocol,
+};
 use super::{MILLIS, Reader, millis};
 use crate::config::OtlpConfig;
 
@@ -69,13 +72,18 @@ impl Reader<'_> {
         default: Value,
         read: impl Fn(&mut Self, &[&'static str], &'static str),
     ) {
-        let taken = self.get(metrics).is_some();
+        // One that was not understood has taken nothing.
+        let taken = self.found.set.iter().any(|o| o.variable == metrics);
         let counting = [own, general];
         read(self, if taken { &counting } else { &counting[..1] }, key);
-        let set = self.found.set.last().is_some_and(|o| o.key == key);
-        if taken && !set {
+        let last = self.found.set.last().filter(|o| o.key == key);
+        if last.is_some_and(|o| o.variable == own) || !taken {
+            return;
+        }
+        if last.is_none() {
             self.set(key, default, metrics);
         }
+        self.weaken(key);
     }
 
     /// One file of its own makes the whole set its own, with what is general for the others.
@@ -106,10 +114,13 @@ impl Reader<'_> {
                 ],
             ),
         ];
-        let mut variables = files
-            .iter()
-            .flat_map(|(_, [own, metrics, _])| [*own, *metrics]);
-        let Some(source) = variables.find(|variable| self.get(variable).is_some()) else {
+        const KEY: &str = "traces.tls";
+        let first_of = |which: usize| {
+            let mut variables = files.iter().map(|(_, variables)| variables[which]);
+            variables.find(|variable| self.get(variable).is_some())
+        };
+        let (own, metrics) = (first_of(0), first_of(1));
+        let Some(source) = own.or(metrics) else {
             return;
         };
         let mut tls = Map::new();
@@ -118,7 +129,10 @@ impl Reader<'_> {
                 tls.insert(field.to_owned(), json!(given));
             }
         }
-        self.set("traces.tls", Value::Object(tls), source);
+        self.set(KEY, Value::Object(tls), source);
+        if own.is_none() {
+            self.weaken(KEY);
+        }
     }
 
     fn traces_exporter(&mut self) {
@@ -144,35 +158,48 @@ impl Reader<'_> {
         let own = set("traces.protocol");
         let grpc = own.map_or_else(|| self.is_grpc(), |own| own.value == "grpc");
         let insecure = self.is_insecure("OTEL_EXPORTER_OTLP_TRACES_INSECURE");
-        let shared = set("otlp.endpoint").is_some_and(|o| !o.value.is_null());
+        let shared = set("otlp.endpoint").filter(|o| !o.value.is_null());
+        let (is_shared, general) = (
+            shared.is_some(),
+            shared.is_some_and(|o| o.variable == GENERAL_ENDPOINT),
+        );
         let read = |given: &str| endpoint(given, grpc, insecure).map(Value::String);
         let variable = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
         self.first_or(&variable, KEY, |_| URL.to_owned(), read);
         let has_own = self.found.set.last().is_some_and(|o| o.key == KEY);
-        if has_own || shared || !wanted {
+        // One without a scheme has got that of metrics, which spans and their headers may not go by.
+        let bare = general
+            && self
+                .get(GENERAL_ENDPOINT)
+                .is_some_and(|g| !g.contains("://"));
+        let other_scheme = bare && insecure != self.is_insecure(METRICS_INSECURE);
+        // Without one to share the push of metrics was switched off, and their endpoint with it.
+        let missing = wanted && !is_shared;
+        if has_own || !(other_scheme || missing) {
             return;
         }
-        // The push of metrics was switched off, and their endpoint with it.
         let beside = |given: &str| {
-            let url = endpoint(given, grpc, insecure)?;
+            let url = endpoint(given, grpc || other_scheme, insecure)?;
             let url = match grpc {
                 true => url,
                 false => format!("{}/v1/traces", url.trim_end_matches('/')),
             };
             Some(Value::String(url))
         };
-        let variable = ["OTEL_EXPORTER_OTLP_ENDPOINT"];
-        self.first_or(&variable, KEY, |_| URL.to_owned(), beside);
+        self.first_or(&[GENERAL_ENDPOINT], KEY, |_| URL.to_owned(), beside);
+        self.weaken(KEY);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::time::Duration;
 
     use serde_json::{Value, json};
 
     use crate::config::otel::overrides;
+    use crate::config::{OtlpTls, TelemetryConfig};
 
     fn read(variables: &[(&str, &str)]) -> (BTreeMap<&'static str, Value>, usize) {
         let table: BTreeMap<_, _> = variables.iter().copied().collect();
@@ -316,6 +343,80 @@ mod tests {
             ]);
             assert_eq!((&set["traces.endpoint"], warnings), (&json!(expected), 0));
         }
+    }
+
+    #[test]
+    fn a_general_host_and_port_has_for_spans_the_scheme_of_spans() {
+        let general = ("OTEL_EXPORTER_OTLP_ENDPOINT", "c:4317");
+        let grpc = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+        let endpoint = |further: &[(&str, &str)]| {
+            let (mut set, warnings) = read(&[&[general, grpc][..], further].concat());
+            assert_eq!(warnings, 0);
+            set.remove("traces.endpoint")
+        };
+        let all = ("OTEL_EXPORTER_OTLP_INSECURE", "true");
+        let metrics = ("OTEL_EXPORTER_OTLP_METRICS_INSECURE", "true");
+        let spans = ("OTEL_EXPORTER_OTLP_TRACES_INSECURE", "true");
+        let not_spans = ("OTEL_EXPORTER_OTLP_TRACES_INSECURE", "false");
+        let over_http = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf");
+        let own = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t:4317");
+        for shared in [&[][..], &[all], &[metrics, spans]] {
+            assert_eq!(endpoint(shared), None, "{shared:?}");
+        }
+        for (further, expected) in [
+            (&[metrics][..], "https://c:4317"),
+            (&[all, not_spans], "https://c:4317"),
+            (&[spans], "http://c:4317"),
+            (&[metrics, over_http], "https://c:4317/v1/traces"),
+            (&[metrics, own], "http://t:4317"),
+        ] {
+            assert_eq!(endpoint(further), Some(json!(expected)), "{further:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_for_metrics_takes_nothing() {
+        let (set, warnings) = read(&[
+            ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "thrift"),
+            ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "soon"),
+            ("OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "br"),
+            ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "secret"),
+        ]);
+        assert_eq!((set, warnings), (BTreeMap::new(), 4));
+    }
+
+    #[test]
+    fn only_what_is_said_of_spans_overrules_what_was_said_of_them_before() {
+        let with = |before: &TelemetryConfig, variables: &[(&str, &str)]| {
+            let table: BTreeMap<_, _> = variables.iter().copied().collect();
+            let found = overrides(&|name| table.get(name).map(|&value| value.to_owned()));
+            let config = before.with(&found).expect("it can be");
+            (config.traces.timeout, config.traces.tls)
+        };
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        let tls = |ca: &str| {
+            Some(OtlpTls {
+                ca: Some(ca.into()),
+                ..OtlpTls::default()
+            })
+        };
+        let mut before = TelemetryConfig::default();
+        let metrics = [
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "1000"),
+            ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "2000"),
+            ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/general"),
+            ("OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE", "/metrics"),
+        ];
+        assert_eq!(with(&before, &metrics), (seconds(1), tls("/general")));
+        before.traces.timeout = seconds(3);
+        before.traces.tls = tls("/file");
+        assert_eq!(with(&before, &metrics), (seconds(3), tls("/file")));
+        let spans = [
+            ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "4000"),
+            ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "/spans"),
+        ];
+        let both = [&metrics[..], &spans].concat();
+        assert_eq!(with(&before, &both), (seconds(4), tls("/spans")));
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub(in crate::cli) struct PageArgs {
     #[arg(long, value_name = "TOKEN")]
     pub(in crate::cli) token: Option<String>,
     /// Authorities to trust for https, in PEM, in place of the system's.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "OSAPI_CA", value_name = "FILE")]
     pub(in crate::cli) ca: Option<PathBuf>,
     /// Give up a request after so long.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = positive_time)]

@@ -94,7 +94,7 @@ pub(super) async fn run(
         }
     }
     Ok(Report {
-        url: url.to_string(),
+        url: client::shown(&url),
         requests: args.requests,
         callers: args.callers,
         per_second: seen.times.len() as f64 / took.as_secs_f64(),

@@ -29,6 +29,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an answer may take; the server's own limit comes first.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(35);
 
+/// How long a body without a limit may be silent. Our server's streams speak every 15 s.
+const SILENCE: Duration = Duration::from_secs(45);
+/// An answer larger than this is not read to its end.
+const LARGEST: usize = 64 << 20;
+
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("osapi/", env!("CARGO_PKG_VERSION")));
 
 /// Connections, kept while they are used. Clones share them.
@@ -117,7 +122,7 @@ impl Request {
         self.header(CONTENT_TYPE, "application/json")
     }
 
-    /// How long all of the answer may take. Without, only its beginning has a limit.
+    /// How long all of the answer may take. Without, its beginning and every pause in it have a limit.
     pub(in crate::cli) fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -168,14 +173,9 @@ impl Response {
     /// The next part of the body, or `None` at its end.
     pub(in crate::cli) async fn chunk(&mut self) -> Result<Option<Bytes>, Fault> {
         loop {
-            let next = self.body.frame();
-            let frame = match self.deadline {
-                Some(deadline) => timeout_at(deadline, next)
-                    .await
-                    .map_err(|_| Fault::TimedOut)?,
-                None => next.await,
-            };
-            match frame.transpose() {
+            let deadline = self.deadline.unwrap_or_else(|| Instant::now() + SILENCE);
+            let frame = timeout_at(deadline, self.body.frame()).await;
+            match frame.map_err(|_| Fault::TimedOut)?.transpose() {
                 Err(error) => return Err(Fault::new(&error)),
                 Ok(None) => return Ok(None),
                 // Trailers say nothing here.
@@ -188,10 +188,14 @@ impl Response {
         }
     }
 
-    /// The whole body.
+    /// The whole body, unless it is too large for an answer.
     pub(in crate::cli) async fn bytes(mut self) -> Result<Vec<u8>, Fault> {
         let mut bytes = Vec::new();
         while let Some(chunk) = self.chunk().await? {
+            if bytes.len() + chunk.len() > LARGEST {
+                let why = format!("the answer has more than {} MiB", LARGEST >> 20);
+                return Err(Fault::Other(why));
+            }
             bytes.extend_from_slice(&chunk);
         }
         Ok(bytes)

@@ -121,12 +121,14 @@ async fn follow(
     mut changed: impl FnMut(&JobRecord) -> Result<(), Failure>,
 ) -> Result<JobRecord, Failure> {
     let mut last: Option<JobRecord> = None;
-    let mut alive = Instant::now();
+    // Since when there is no stream. A job may be silent for as long as it likes.
+    let mut away: Option<Instant> = None;
     loop {
         let each = |record: JobRecord| {
-            alive = Instant::now();
+            // A new stream begins with a record.
+            away = None;
             line.set_message(told(&record));
-            // A new stream begins with what the last one may have shown already.
+            // The last stream may have shown it already.
             if last.as_ref() != Some(&record) {
                 changed(&record)?;
                 last = Some(record);
@@ -142,7 +144,7 @@ async fn follow(
             return Ok(record.clone());
         }
         // What never worked will hardly come to work.
-        if last.is_none() || alive.elapsed() > PATIENCE {
+        if last.is_none() || away.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
             return Err(lost(id, &why));
         }
         line.set_message("the connection broke off, trying again");
@@ -207,7 +209,7 @@ fn record(data: &[u8]) -> Result<JobRecord, Broken> {
 
     serde_json::from_slice(data).map_err(|_| {
         Broken::Connection(match serde_json::from_slice(data) {
-            Ok(Problem { detail }) => detail,
+            Ok(Problem { detail }) => visible(&detail),
             Err(_) => "an event is not as expected; is this an osapi server?".to_owned(),
         })
     })

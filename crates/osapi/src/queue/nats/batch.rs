@@ -4,6 +4,9 @@
 //! they are accepted, and everybody can go on from there: give each its message in the work stream and
 //! its record.
 
+use std::collections::HashSet;
+use std::time::Duration;
+
 use futures_util::future::{join_all, try_join_all};
 use tracing::warn;
 use uuid::Uuid;
@@ -12,7 +15,7 @@ use super::Core;
 use super::names::job_key;
 use super::record::{Staged, Unit};
 use super::store::{Unwritten, json};
-use crate::queue::{JobState, QueueError, Target};
+use crate::queue::{JobId, JobState, QueueError, Target};
 
 /// What of a message's largest size is left to its headers and to what is not its own.
 const SPARE: usize = 16 * 1024;
@@ -28,10 +31,21 @@ enum Unfinished {
 impl Core {
     pub(super) async fn submit_all(&self, units: Vec<Unit>) -> Result<(), QueueError> {
         let id = Uuid::now_v7();
-        let staged = self.stage(id, &units).await?;
-        match self.expand(&units).await {
+        let staged = match self.stage(id, &units).await {
+            Ok(staged) => staged,
+            Err(why) => {
+                if matches!(why, Unwritten::Refused(_)) {
+                    join_all(units.iter().map(|unit| self.let_go(unit))).await;
+                }
+                return Err(why.into());
+            }
+        };
+        match self.expand(&units, &HashSet::new()).await {
             Ok(()) => {}
-            Err(Unfinished::Offers(Unwritten::Refused(error))) => {
+            // Refused for want of a connection, it could not be undone either.
+            Err(Unfinished::Offers(Unwritten::Refused(error)))
+                if self.store.link.usable().is_ok() =>
+            {
                 self.undo(id, &units).await;
                 return Err(error);
             }
@@ -48,16 +62,16 @@ impl Core {
     }
 
     /// Stores units together. Returns in how many further messages.
-    async fn stage(&self, id: Uuid, units: &[Unit]) -> Result<u32, QueueError> {
+    async fn stage(&self, id: Uuid, units: &[Unit]) -> Result<u32, Unwritten> {
         let largest = self.store.client.max_payload().saturating_sub(SPARE);
         let mut chunks: Vec<Staged> = vec![Staged::default()];
         let mut size = 0;
         for unit in units {
-            let more = json(unit).map_err(QueueError::from)?.len() + 1;
+            let more = json(unit)?.len() + 1;
             if more > largest {
                 // Alone it might be staged, and its record, which is a little larger, never be written.
                 let limit = self.store.client.max_payload() as u64;
-                return Err(QueueError::TooLarge { limit });
+                return Err(Unwritten::Refused(QueueError::TooLarge { limit }));
             }
             if size + more > largest && size > 0 {
                 chunks.push(Staged::default());
@@ -74,21 +88,24 @@ impl Core {
             let key = chunk_key(id, n);
             self.store.put_key(&key, chunk, Some(0), None::<&()>).await
         });
-        try_join_all(further).await.map_err(QueueError::from)?;
+        // Without the last message nothing is accepted, whether these were written or not.
+        let written = try_join_all(further).await;
+        written.map_err(|why| Unwritten::Refused(why.into()))?;
         let key = stage_key(id);
         let put = self.store.put_key(&key, &last, Some(0), None::<&()>);
-        put.await.map_err(QueueError::from)?;
+        put.await?;
         Ok(last.chunks)
     }
 
-    /// Gives every unit its message and its record. Can be done any number of times.
-    async fn expand(&self, units: &[Unit]) -> Result<(), Unfinished> {
+    /// Gives every unit its message, but for those that have it, and its record. Can be done any number of times.
+    async fn expand(&self, units: &[Unit], offered: &HashSet<JobId>) -> Result<(), Unfinished> {
         // What workers need first, where it would be seen that there is no room. But a job for all is
         // there before its parts.
         let (whole, others): (Vec<_>, Vec<_>) =
             units.iter().partition(|unit| unit.target == Target::All);
         self.write_all(&whole).await?;
-        let offers = others.iter().map(|unit| self.offer(unit));
+        let offers = others.iter().filter(|unit| !offered.contains(&unit.id));
+        let offers = offers.map(|unit| self.offer(unit));
         try_join_all(offers).await.map_err(Unfinished::Offers)?;
         self.write_all(&others).await
     }
@@ -121,27 +138,48 @@ impl Core {
 
     /// Takes back what was accepted although there was no room for all of it.
     async fn undo(&self, id: Uuid, units: &[Unit]) {
-        self.unstage(id, 0).await;
-        let undone = units.iter().map(|unit| async {
-            self.take_out(unit).await;
-            if let Ok(Some((found, revision))) = self.store.unit(unit.id, true).await
-                && found.state == JobState::Submitted
-            {
-                let _ = self.remove(&found, revision).await;
-            }
-        });
-        join_all(undone).await;
+        let names = &self.store.names;
+        let stage = names.state_of(&stage_key(id));
+        if self.store.purge(&names.state, stage).await.is_err() {
+            // Whether it is accepted still is not known; if it is, the housekeeping completes it. The keys
+            // stay, so that whoever tries again goes on with it.
+            self.store.index.stage(id);
+            return;
+        }
+        self.store.index.unstage(id);
+        join_all(units.iter().map(|unit| self.undo_one(unit))).await;
     }
 
-    /// Goes on with what whoever staged it has not finished.
-    pub(super) async fn complete_staged(&self, id: Uuid) -> Result<(), QueueError> {
+    async fn undo_one(&self, unit: &Unit) {
+        let begun = |found: &Unit| found.state != JobState::Submitted;
+        if let Ok(Some((found, _))) = self.store.unit(unit.id, true).await
+            && begun(&found)
+        {
+            return;
+        }
+        let taken_out = self.take_out(unit).await;
+        match self.store.unit(unit.id, true).await {
+            Ok(Some((found, revision))) if !begun(&found) => {
+                let _ = self.remove(&found, revision).await;
+            }
+            Ok(Some((found, _))) if !found.state.is_final() => {
+                // Begun just now: it keeps its key, and needs its message if this attempt fails.
+                let _ = self.offer_again(unit).await;
+            }
+            Ok(None) if taken_out => {
+                // One that stays is seen by whoever comes with it next.
+                let _ = self.free_key(unit).await;
+            }
+            _ => {}
+        }
+    }
+
+    /// Reads what is staged, all its units together; `None` if it is not there any more, or unreadable.
+    async fn staged(&self, id: Uuid) -> Result<Option<Staged>, QueueError> {
         let last = self.store.key(&stage_key(id), true).await?;
-        let Some(last) = last.filter(|found| !found.removed) else {
-            self.store.index.unstage(id);
-            return Ok(());
-        };
-        let Some(last) = last.parse::<Staged>() else {
-            return Ok(());
+        let last = last.filter(|found| !found.removed);
+        let Some(last) = last.and_then(|found| found.parse::<Staged>()) else {
+            return Ok(None);
         };
         let mut units = Vec::new();
         for n in 0..last.chunks {
@@ -154,26 +192,61 @@ impl Core {
             );
         }
         units.extend(last.units);
-        let mut missing = Vec::new();
-        for unit in units {
-            let found = self.store.key(&job_key(unit.id), true).await?;
-            let waits = match &found {
-                None => true,
-                Some(found) if found.removed => false,
-                Some(found) => found
-                    .parse::<Unit>()
-                    .is_some_and(|unit| unit.state == JobState::Submitted),
-            };
-            if waits {
-                missing.push(unit);
+        Ok(Some(Staged {
+            chunks: last.chunks,
+            units,
+        }))
+    }
+
+    /// Whether a unit is staged: accepted, though its record may not be written yet.
+    pub(super) async fn is_staged(&self, unit: JobId) -> Result<bool, QueueError> {
+        self.catch_up().await?;
+        for id in self.store.index.stuck(Duration::ZERO) {
+            let staged = self.staged(id).await?.unwrap_or_default();
+            if staged.units.iter().any(|staged| staged.id == unit) {
+                return Ok(true);
             }
         }
-        match self.expand(&missing).await {
+        Ok(false)
+    }
+
+    /// Goes on with what whoever staged it has not finished.
+    pub(super) async fn complete_staged(&self, id: Uuid) -> Result<(), QueueError> {
+        let Some(staged) = self.staged(id).await? else {
+            self.store.index.unstage(id);
+            return Ok(());
+        };
+        let looks = staged.units.iter().map(|unit| self.look_after(unit));
+        let looks = try_join_all(looks).await?;
+        let (mut missing, mut offered) = (Vec::new(), HashSet::new());
+        for (unit, look) in staged.units.into_iter().zip(looks) {
+            let Some(has_message) = look else { continue };
+            if has_message {
+                offered.insert(unit.id);
+            }
+            missing.push(unit);
+        }
+        match self.expand(&missing, &offered).await {
             Ok(()) => {}
             Err(Unfinished::Offers(error) | Unfinished::Records(error)) => return Err(error.into()),
         }
-        self.unstage(id, last.chunks).await;
+        self.unstage(id, staged.chunks).await;
         Ok(())
+    }
+
+    /// Whether a staged unit that waits to be begun has its message; `None` if it does not wait any more. A
+    /// second message, once the broker has forgotten the id of the first, might let it run twice.
+    async fn look_after(&self, unit: &Unit) -> Result<Option<bool>, QueueError> {
+        let offered = self.is_offered(unit).await?;
+        let found = self.store.key(&job_key(unit.id), true).await?;
+        let waits = match &found {
+            None => true,
+            Some(found) if found.removed => false,
+            Some(found) => found
+                .parse::<Unit>()
+                .is_some_and(|unit| unit.state == JobState::Submitted),
+        };
+        Ok(waits.then_some(offered))
     }
 }
 

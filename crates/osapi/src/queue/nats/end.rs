@@ -82,7 +82,9 @@ impl Core {
         }
         match held {
             Some(held) => self.store.tell(&held.reply, message).await,
-            None if unit.state.is_final() => self.take_out(&unit).await,
+            None if unit.state.is_final() => {
+                self.take_out(&unit).await;
+            }
             None => {}
         }
         if unit.state.is_final() {
@@ -135,16 +137,24 @@ impl Core {
         }
     }
 
-    /// Takes the message of a unit out of the work stream.
-    pub(super) async fn take_out(&self, unit: &Unit) {
+    /// The subject of a unit's message; a job for all has none.
+    pub(super) fn work_subject(&self, unit: &Unit) -> Option<String> {
         let route = match (unit.parent, &unit.target) {
-            (Some(_), Target::Host(worker)) => Some(Route::worker(worker)),
-            _ => Route::of(&unit.target),
+            (Some(_), Target::Host(worker)) => Route::worker(worker),
+            _ => Route::of(&unit.target)?,
         };
-        if let Some(route) = route {
-            let subject = self.store.names.work_of(&route, unit.id);
-            // One that stays is taken out by the worker that gets it.
-            let _ = self.store.purge(&self.store.names.work, subject).await;
+        Some(self.store.names.work_of(&route, unit.id))
+    }
+
+    /// Takes the message of a unit out of the work stream. `false` if it may be there still: then it is
+    /// taken out by the worker that gets it.
+    pub(super) async fn take_out(&self, unit: &Unit) -> bool {
+        match self.work_subject(unit) {
+            Some(subject) => {
+                let purged = self.store.purge(&self.store.names.work, subject).await;
+                purged.is_ok()
+            }
+            None => true,
         }
     }
 
@@ -275,20 +285,29 @@ impl Core {
                 self.remove_unit(*part, revision).await?;
             }
         }
-        if let Some(key) = &job.key {
-            let key = idempotency_key(key);
-            if let Ok(Some(found)) = self.store.key(&key, true).await
-                && !found.removed
-                && found
-                    .parse::<Keyed>()
-                    .is_some_and(|keyed| keyed.id == job.id)
-            {
-                self.store.remove(&key, found.revision).await?;
-                self.store.index.sweep(self.store.names.state_of(&key));
-            }
-        }
+        self.free_key(job).await?;
         if job.dlq {
             self.exhume(job.id).await;
+        }
+        Ok(())
+    }
+
+    /// Frees the idempotency key of a job, if it stands for this one.
+    pub(super) async fn free_key(&self, job: &Unit) -> Result<(), Unwritten> {
+        let Some(key) = &job.key else { return Ok(()) };
+        let key = idempotency_key(key);
+        if let Ok(Some(found)) = self.store.key(&key, true).await
+            && !found.removed
+            && found
+                .parse::<Keyed>()
+                .is_some_and(|keyed| keyed.id == job.id)
+        {
+            match self.store.remove(&key, found.revision).await {
+                // Whoever was first freed it, too.
+                Ok(_) | Err(Unwritten::Raced) => {}
+                Err(error) => return Err(error),
+            }
+            self.store.index.sweep(self.store.names.state_of(&key));
         }
         Ok(())
     }

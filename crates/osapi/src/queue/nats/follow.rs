@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use tracing::{debug, warn};
 
@@ -33,7 +33,10 @@ pub(super) async fn run(core: Weak<Core>) {
             until: here.mark().await.unwrap_or_default(),
             workers: Vec::new(),
         };
+        here.store.index.turn();
         drop(here);
+        // Whoever waited in vain until now meant what was followed before.
+        let _ = behind.notified().now_or_never();
         if let Ok(mut messages) = messages {
             loop {
                 // A broker that was restarted has forgotten who follows, and so may a new leader have;
@@ -169,10 +172,14 @@ impl Core {
             Err(Unwritten::Refused(error)) => self.store.written().await.map_err(|_| error)?,
             Err(error) => return Err(error.into()),
         };
-        let reached = self.store.index.reached(mark);
-        let reached = tokio::time::timeout(ANSWER_WITHIN, reached).await;
+        let index = &self.store.index;
+        let before = index.progress();
+        let reached = tokio::time::timeout(ANSWER_WITHIN, index.reached(mark)).await;
         reached.map_err(|_| {
-            self.behind.notify_one();
+            // One that is slow gets there; started anew for each who waits, it never would.
+            if index.progress() == before {
+                self.behind.notify_one();
+            }
             silent()
         })
     }

@@ -5,6 +5,7 @@
 //! what others wrote is here once [`Index::reached`] the sequence of a mark set after it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -38,6 +39,8 @@ pub(super) struct Seen {
 pub(super) struct Index {
     inner: Mutex<Inner>,
     reached: watch::Sender<u64>,
+    /// How often the stream was followed anew.
+    turns: AtomicU64,
     followed: Mutex<HashMap<JobId, watch::Sender<()>>>,
 }
 
@@ -75,6 +78,7 @@ impl Default for Index {
         Self {
             inner: Mutex::default(),
             reached: watch::Sender::new(0),
+            turns: AtomicU64::new(0),
             followed: Mutex::default(),
         }
     }
@@ -144,6 +148,16 @@ impl Index {
         });
     }
 
+    /// From here on the stream is followed anew.
+    pub(super) fn turn(&self) {
+        self.turns.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Changes whenever something was entered, or the stream is followed anew.
+    pub(super) fn progress(&self) -> (u64, u64) {
+        (*self.reached.borrow(), self.turns.load(Ordering::Relaxed))
+    }
+
     /// Waits until everything up to this sequence has been entered.
     pub(super) async fn reached(&self, sequence: u64) {
         let mut reached = self.reached.subscribe();
@@ -172,6 +186,12 @@ impl Index {
             }),
             operations: inner.counts.clone(),
         }
+    }
+
+    /// The revision of a unit that is known.
+    pub(super) fn revision(&self, id: JobId) -> Option<u64> {
+        let inner = self.inner.lock();
+        inner.units.get(&id).map(|entry| entry.revision)
     }
 
     pub(super) fn counts(&self) -> StateCounts {

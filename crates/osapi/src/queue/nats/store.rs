@@ -303,7 +303,7 @@ impl Store {
             .await
     }
 
-    /// Removes a key, leaving a mark that it was there.
+    /// Removes a key, leaving a mark that it was there, if there is room for one.
     pub(super) async fn remove(&self, key: &str, expected: u64) -> Result<u64, Unwritten> {
         self.link.usable().map_err(Unwritten::Refused)?;
         let mut headers = HeaderMap::new();
@@ -328,7 +328,9 @@ impl Store {
         let purged = self.purge(&self.names.state, subject.clone()).await;
         purged.map_err(Unwritten::Refused)?;
         headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, HeaderValue::from(0));
-        self.send(subject, Vec::new(), headers).await
+        // It is gone, whatever becomes of the mark: at a revision above the one it had.
+        let marked = self.send(subject, Vec::new(), headers).await;
+        Ok(marked.unwrap_or(expected + 1))
     }
 
     /// Takes every message of a subject out of a stream.

@@ -5,17 +5,27 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures_util::future::join_all;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::Core;
-use super::names::{Route, idempotency_key, job_key};
+use super::names::{idempotency_key, job_key};
 use super::record::{Keyed, Unit, digest};
 use super::store::{Unwritten, json};
 use super::take::TRIES;
-use crate::queue::{Enqueued, JobId, NewJob, QueueError, Target, TraceContext, WorkerState};
+use crate::queue::{
+    Enqueued, JobId, JobState, NewJob, QueueError, Target, TraceContext, WorkerState,
+};
+
+/// Pause between two looks for a job for all whose key is taken.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
+
+/// A key taken so long ago, for a job for all that is nowhere, is nobody's: no request takes so long, and
+/// clocks of hosts do not differ so much.
+const NOBODYS_AFTER: SignedDuration = SignedDuration::from_secs(30);
 
 /// One job of a request, and what it turned out to be.
 struct Asked {
@@ -176,41 +186,126 @@ impl Core {
     async fn complete(&self, mut unit: Unit, known: &Keyed) -> Result<(), QueueError> {
         unit.id = known.id;
         unit.created_at = known.created_at;
-        // A job for all is taken together with its parts, or not at all.
-        if unit.target == Target::All || self.store.key(&job_key(unit.id), true).await?.is_some() {
+        if unit.target == Target::All {
+            return self.complete_for_all(&unit).await;
+        }
+        if self.store.key(&job_key(unit.id), true).await?.is_some() {
             return Ok(());
         }
-        self.submit(&unit).await
+        self.submit(&unit).await?;
+        if !self.is_offered(&unit).await? && self.is_waiting(&unit).await? {
+            self.offer_again(&unit).await?;
+        }
+        Ok(())
+    }
+
+    /// A job for all is taken together with its parts, or not at all: there is its record, or what it is
+    /// staged in. If there is neither, whoever took the key failed, or has not come to it yet.
+    async fn complete_for_all(&self, job: &Unit) -> Result<(), QueueError> {
+        let key = job_key(job.id);
+        for _ in 0..TRIES {
+            if self.store.key(&key, true).await?.is_some() || self.is_staged(job.id).await? {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_PAUSE).await;
+        }
+        // Its record may have come between the two looks.
+        if self.store.key(&key, true).await?.is_some() {
+            return Ok(());
+        }
+        if Timestamp::now().duration_since(job.created_at) >= NOBODYS_AFTER {
+            self.free_key(job).await?;
+        }
+        Err(Unwritten::Raced.into())
     }
 
     async fn submit(&self, unit: &Unit) -> Result<(), QueueError> {
-        self.offer(unit).await?;
+        if let Err(why) = self.offer(unit).await {
+            if matches!(why, Unwritten::Refused(_)) {
+                self.let_go(unit).await;
+            }
+            return Err(why.into());
+        }
         match self.store.put(unit, 0).await {
             // A worker was quicker.
             Ok(_) | Err(Unwritten::Raced) => Ok(()),
-            Err(Unwritten::Refused(error)) => {
-                // There is room for the one and not for the other: a request that fails changes nothing.
-                self.take_out(unit).await;
-                Err(error)
-            }
+            // There is room for the one and not for the other: a request that fails changes nothing.
+            Err(Unwritten::Refused(error)) => match self.take_back(unit).await {
+                Ok(false) => Ok(()),
+                // What could not be taken back has its key still: whoever tries again goes on with it.
+                Ok(true) | Err(_) => Err(error),
+            },
             Err(error) => Err(error.into()),
         }
     }
 
+    /// Takes back a unit that has its message and not its record. `false` if it is accepted: somebody else
+    /// wrote the record.
+    async fn take_back(&self, unit: &Unit) -> Result<bool, QueueError> {
+        if self.store.unit(unit.id, true).await?.is_some() {
+            return Ok(false);
+        }
+        if !self.take_out(unit).await {
+            return Err(Unwritten::Raced.into());
+        }
+        match self.store.unit(unit.id, true).await? {
+            None => {
+                // One that stays is seen by whoever comes with it next.
+                let _ = self.free_key(unit).await;
+                Ok(true)
+            }
+            Some((found, _)) => {
+                if !found.state.is_final() {
+                    // Its message is gone by our doing, and needed if this attempt fails.
+                    self.offer_again(unit).await?;
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    /// Frees the key of a unit that was refused, unless somebody with the same key has gone on with it.
+    pub(super) async fn let_go(&self, unit: &Unit) {
+        if unit.key.is_some()
+            && matches!(self.is_offered(unit).await, Ok(false))
+            && matches!(self.store.unit(unit.id, true).await, Ok(None))
+        {
+            // One that stays is seen by whoever comes with it next.
+            let _ = self.free_key(unit).await;
+        }
+    }
+
+    /// Whether the work stream holds a unit's message. Asked before its record is read: whoever
+    /// acknowledges a message has written the record.
+    pub(super) async fn is_offered(&self, unit: &Unit) -> Result<bool, QueueError> {
+        let Some(subject) = self.work_subject(unit) else {
+            return Ok(false);
+        };
+        let found = self.store.read(&self.store.names.work, &subject, true);
+        Ok(found.await?.is_some())
+    }
+
+    async fn is_waiting(&self, unit: &Unit) -> Result<bool, QueueError> {
+        let found = self.store.unit(unit.id, true).await?;
+        Ok(found.is_some_and(|(found, _)| found.state == JobState::Submitted))
+    }
+
     /// Puts a unit's message into the work stream, once.
     pub(super) async fn offer(&self, unit: &Unit) -> Result<(), Unwritten> {
-        let route = match (&unit.parent, &unit.target) {
-            (Some(_), Target::Host(worker)) => Route::worker(worker),
-            (_, target) => match Route::of(target) {
-                Some(route) => route,
-                None => return Ok(()),
-            },
+        self.offer_as(unit, unit.id).await
+    }
+
+    /// The same for a message that was taken out: for a while the broker takes another of its id for it.
+    pub(super) async fn offer_again(&self, unit: &Unit) -> Result<(), Unwritten> {
+        self.offer_as(unit, JobId::new()).await
+    }
+
+    async fn offer_as(&self, unit: &Unit, id: JobId) -> Result<(), Unwritten> {
+        let Some(subject) = self.work_subject(unit) else {
+            return Ok(());
         };
-        let subject = self.store.names.work_of(&route, unit.id);
         let trace = unit.trace.as_ref();
-        let sent = self
-            .store
-            .publish_once(subject, json(unit)?, unit.id, trace);
+        let sent = self.store.publish_once(subject, json(unit)?, id, trace);
         sent.await.map(|_| ())
     }
 

@@ -32,8 +32,12 @@ const OWN_ROUTES_PACE: Duration = Duration::from_millis(100);
 /// How long a claim of a draining worker waits before it says that there is nothing.
 const DRAINING_PAUSE: Duration = Duration::from_millis(500);
 
-/// When a unit is handed out again that could not be begun: its record could not be read or written.
+/// When a unit is handed out again that could not be begun, its record could not be read or written: after so
+/// long for each time it was delivered. The broker delivers it so often only, and a stream may be full for days.
 const UNBEGUN_PAUSE: Duration = Duration::from_secs(1);
+
+/// Deliveries after which that pause grows no more.
+const UNBEGUN_GROWS: u32 = 60;
 
 /// Gives a message back, to be handed out again after a while.
 pub(super) fn nak_after(delay: Duration) -> String {
@@ -163,9 +167,9 @@ impl Core {
             Ok(lease) => lease,
             Err(error) => {
                 warn!(%error, "a unit could not be begun, it goes back for a while");
-                self.store
-                    .tell(&delivery.reply, nak_after(UNBEGUN_PAUSE))
-                    .await;
+                let delivered = u32::try_from(delivery.delivered).unwrap_or(u32::MAX);
+                let pause = UNBEGUN_PAUSE * delivered.clamp(1, UNBEGUN_GROWS);
+                self.store.tell(&delivery.reply, nak_after(pause)).await;
                 None
             }
         }

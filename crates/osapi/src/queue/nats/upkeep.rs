@@ -8,7 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use tracing::warn;
 
 use super::Core;
-use super::names::worker_key;
+use super::index::Observed;
+use super::names::{job_key, worker_key};
 use super::record::{Ending, Unit};
 use super::store::Unwritten;
 use crate::queue::{JobId, JobState, Maintenance, QueueError, TimelineKind};
@@ -68,18 +69,20 @@ impl Core {
         if self.is_steady() {
             self.rescue().await;
         }
+        // Before whatever needs room, and whether that finds any or not: this makes some.
+        done.removed = self.expire().await;
         done.start_timeouts = self.start_timeouts().await;
+        let mut trouble = Ok(());
         for id in self.store.index.unsettled() {
-            self.settle(id).await?;
+            trouble = trouble.and(self.settle(id).await);
         }
         for id in self.store.index.stuck(STUCK_AFTER) {
-            self.complete_staged(id).await?;
+            trouble = trouble.and(self.complete_staged(id).await);
         }
         self.take_given_up().await;
-        done.removed = self.expire().await;
         self.forget_workers().await;
         self.sweep().await;
-        Ok(())
+        trouble
     }
 
     /// Whether this process has watched closely for the length of a lease. Otherwise a worker's
@@ -219,10 +222,20 @@ impl Core {
     }
 
     async fn expire_one(&self, id: JobId) -> bool {
-        match self.store.unit(id, true).await {
-            Ok(Some((unit, revision))) if unit.state.is_final() => {
-                self.remove(&unit, revision).await.is_ok()
+        let index = &self.store.index;
+        let known = index.revision(id);
+        let Ok(found) = self.store.key(&job_key(id), true).await else {
+            return false;
+        };
+        let Some(found) = found.filter(|found| !found.removed) else {
+            // Removed without a mark, for which there was no room: nobody else tells.
+            if let Some(known) = known {
+                index.observe(id, known + 1, Observed::Removed);
             }
+            return true;
+        };
+        match found.parse::<Unit>() {
+            Some(unit) if unit.state.is_final() => self.remove(&unit, found.revision).await.is_ok(),
             _ => false,
         }
     }

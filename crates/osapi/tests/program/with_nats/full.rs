@@ -117,6 +117,34 @@ async fn streams_at_their_limits_refuse_jobs_whole_and_take_them_again() {
 }
 
 #[tokio::test]
+async fn the_key_of_a_refused_job_is_free_again() {
+    let broker = NatsServer::start();
+    let site = Site::new(broker.url());
+    let api = site.api("api");
+    assert_eq!(jobs(&api).await, 0);
+    let name = ["x".repeat(60).as_str(); 4].join(".");
+    let heavy = job("network.dns.get", json!({ "name": name }));
+    let ask = async || {
+        let asked = api.request(Method::POST, "/job");
+        let asked = asked.header("Idempotency-Key", "mine").json(&heavy);
+        asked.send().await.unwrap()
+    };
+    // Room for the key and not for the record.
+    limit(&broker, "KV_osapi_state", Some(700)).await;
+    refusal(ask().await).await;
+    let work = stream(&broker, "osapi_work").await.cached_info().clone();
+    assert_eq!((work.state.last_sequence, work.state.messages), (1, 0));
+    limit(&broker, "KV_osapi_state", None).await;
+    until("it takes the job", async || {
+        (ask().await.status() == StatusCode::CREATED).then_some(())
+    })
+    .await;
+    let work = stream(&broker, "osapi_work").await.cached_info().clone();
+    assert_eq!(work.state.messages, 1, "workers are offered it");
+    assert_eq!(jobs(&api).await, 1);
+}
+
+#[tokio::test]
 async fn a_state_stream_at_its_limit_makes_workers_wait_and_not_spin() {
     let broker = NatsServer::start();
     let site = Site::with(broker.url(), &["worker.slots=1"]);
