@@ -137,17 +137,10 @@ fn syntax(headers: &HeaderMap, only: Option<Syntax>) -> Result<Syntax, String> {
 }
 
 /// The body, unless it is too large or does not end in time.
-async fn body(mut response: Response, url: &Url, timeout: Duration) -> Result<Vec<u8>, Failure> {
-    let most = Limits::default().bytes;
-    let mut bytes = Vec::new();
-    loop {
-        match response.chunk().await {
-            Ok(None) => return Ok(bytes),
-            Ok(Some(chunk)) if bytes.len() + chunk.len() <= most => bytes.extend_from_slice(&chunk),
-            Ok(Some(_)) => return Err(too_large(&shown(url))),
-            Err(fault) => return Err(unreachable(url, &fault, timeout)),
-        }
-    }
+async fn body(response: Response, url: &Url, timeout: Duration) -> Result<Vec<u8>, Failure> {
+    let body = response.up_to(Limits::default().bytes).await;
+    body.map_err(|fault| unreachable(url, &fault, timeout))?
+        .ok_or_else(|| too_large(&shown(url)))
 }
 
 fn too_large(name: &str) -> Failure {

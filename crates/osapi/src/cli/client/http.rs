@@ -189,16 +189,21 @@ impl Response {
     }
 
     /// The whole body, unless it is too large for an answer.
-    pub(in crate::cli) async fn bytes(mut self) -> Result<Vec<u8>, Fault> {
+    pub(in crate::cli) async fn bytes(self) -> Result<Vec<u8>, Fault> {
+        let bytes = self.up_to(LARGEST).await?;
+        bytes.ok_or_else(|| Fault::Other(format!("the answer has more than {} MiB", LARGEST >> 20)))
+    }
+
+    /// The whole body; `None` if it has more bytes than these.
+    pub(in crate::cli) async fn up_to(mut self, most: usize) -> Result<Option<Vec<u8>>, Fault> {
         let mut bytes = Vec::new();
         while let Some(chunk) = self.chunk().await? {
-            if bytes.len() + chunk.len() > LARGEST {
-                let why = format!("the answer has more than {} MiB", LARGEST >> 20);
-                return Err(Fault::Other(why));
+            if bytes.len() + chunk.len() > most {
+                return Ok(None);
             }
             bytes.extend_from_slice(&chunk);
         }
-        Ok(bytes)
+        Ok(Some(bytes))
     }
 
     /// The whole body, which is JSON.
