@@ -130,16 +130,23 @@ impl Attributes {
     /// Whether `given`, in any order, is this very set. A list with duplicate keys never is: it has
     /// to be made canonical first.
     pub(crate) fn matches(&self, given: &[KeyValue]) -> bool {
+        self.matches_in(Order::SORTED, given)
+    }
+
+    /// The same, quicker where the order of `given` is this one.
+    #[inline]
+    pub(crate) fn matches_in(&self, order: Order, given: &[KeyValue]) -> bool {
         if self.len() != given.len() {
             return false;
         }
-        let in_order = self
-            .iter()
-            .zip(given)
-            .all(|(ours, theirs)| same(ours, theirs));
+        let in_order = given.iter().enumerate().all(|(at, theirs)| {
+            let ours = self.get(order.position(at));
+            ours.is_some_and(|ours| same(ours, theirs))
+        });
         in_order || self.matches_reordered(given)
     }
 
+    #[inline(never)]
     fn matches_reordered(&self, given: &[KeyValue]) -> bool {
         // Our keys are unique and as many as theirs: if each of ours is among theirs, they are the
         // same set.
@@ -148,15 +155,48 @@ impl Attributes {
     }
 }
 
+/// In which order a program gives the attributes of a set: of each of the first 16 its position in
+/// the canonical form, in four bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Order(u64);
+
+impl Order {
+    const SORTED: Self = Self(0xfedc_ba98_7654_3210);
+
+    /// That of `given`, which are these attributes.
+    pub(crate) fn of(given: &[KeyValue], attributes: &Attributes) -> Self {
+        let mut order = Self::SORTED.0;
+        for (at, given) in given.iter().enumerate().take(16) {
+            let position = attributes.iter().position(|ours| ours.key == given.key);
+            // More than 16 have no order; they are found all the same.
+            let position = position.unwrap_or(0) as u64 % 16;
+            order = order & !(0xf << (4 * at)) | position << (4 * at);
+        }
+        Self(order)
+    }
+
+    #[inline]
+    fn position(self, at: usize) -> usize {
+        if at < 16 {
+            (self.0 >> (4 * at)) as usize & 0xf
+        } else {
+            at
+        }
+    }
+}
+
+#[inline]
 fn same(a: &KeyValue, b: &KeyValue) -> bool {
     same_text(a.key.as_str(), b.key.as_str())
         && match (&a.value, &b.value) {
             (Value::String(a), Value::String(b)) => same_text(a.as_str(), b.as_str()),
+            (Value::I64(a), Value::I64(b)) => a == b,
             (a, b) => cmp_values(a, b).is_eq(),
         }
 }
 
 /// Most keys, and many values, are constants of the program: the same text at the same address.
+#[inline]
 fn same_text(a: &str, b: &str) -> bool {
     std::ptr::eq(a, b) || a == b
 }
@@ -172,16 +212,22 @@ pub(crate) fn has_duplicates(given: &[KeyValue]) -> bool {
 /// A hash of an attribute list that does not depend on its order, so that none has to be sorted to
 /// be looked up. Of the keys only length, first and last byte count: within an instrument they
 /// hardly vary, and equality is checked in full anyway.
+#[inline]
 pub(crate) fn hash(hasher: &impl BuildHasher, attributes: &[KeyValue]) -> u64 {
     let hash_one = |attribute: &KeyValue| {
         let mut state = hasher.build_hasher();
         state.write_u64(hint(attribute.key.as_str()));
-        hash_value(&attribute.value, &mut state);
+        match &attribute.value {
+            Value::String(value) => state.write(value.as_str().as_bytes()),
+            Value::I64(value) => state.write_i64(*value),
+            other => hash_other(other, &mut state),
+        }
         state.finish()
     };
     attributes.iter().map(hash_one).fold(0, u64::wrapping_add)
 }
 
+#[inline]
 fn hint(key: &str) -> u64 {
     match key.as_bytes() {
         [] => 0,
@@ -190,10 +236,9 @@ fn hint(key: &str) -> u64 {
     }
 }
 
-fn hash_value(value: &Value, state: &mut impl Hasher) {
+/// Of those that attributes seldom are.
+fn hash_other(value: &Value, state: &mut impl Hasher) {
     match value {
-        Value::String(value) => state.write(value.as_str().as_bytes()),
-        Value::I64(value) => state.write_i64(*value),
         Value::Bool(value) => state.write_u8(u8::from(*value)),
         Value::F64(value) => state.write_u64(value.to_bits()),
         Value::Array(Array::Bool(values)) => values.hash(state),
@@ -239,6 +284,26 @@ mod tests {
         assert!(!canonical.matches(&set(&[("a", 1), ("b", 3)])));
         assert!(!canonical.matches(&set(&[("a", 1), ("a", 1)])));
         assert!(!canonical.matches(&set(&[("a", 1), ("b", 2), ("b", 2)])));
+    }
+
+    #[test]
+    fn an_order_is_remembered_and_any_other_matches_too() {
+        let names: Vec<String> = (0..20).map(|n| format!("key{n:02}")).collect();
+        let named = |at: &usize| KeyValue::new(names[*at].clone(), *at as i64);
+        for len in [0, 1, 2, 15, 16, 17, 20] {
+            let mut order: Vec<usize> = (0..len).rev().collect();
+            let given: Vec<KeyValue> = order.iter().map(named).collect();
+            let canonical = Attributes::new(&given);
+            let remembered = Order::of(&given, &canonical);
+            assert!(canonical.matches_in(remembered, &given), "{len}");
+            order.rotate_left(len.min(1));
+            let mut other: Vec<KeyValue> = order.iter().map(named).collect();
+            assert!(canonical.matches_in(remembered, &other), "{len}");
+            if let Some(last) = other.last_mut() {
+                last.value = Value::from(-1);
+                assert!(!canonical.matches_in(remembered, &other), "{len}");
+            }
+        }
     }
 
     #[test]

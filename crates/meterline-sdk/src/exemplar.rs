@@ -54,8 +54,20 @@ pub(crate) type Span = (TraceId, SpanId);
 pub(crate) struct Admitted(pub(crate) Option<Span>);
 
 impl ExemplarFilter {
-    /// Whether a measurement made now, on this thread, may be kept.
+    /// Whether to ask at all: not, if it is sure that a measurement made now, on this thread, is not
+    /// kept.
     #[inline]
+    pub(crate) fn may_admit(self) -> bool {
+        match self {
+            Self::Off => false,
+            Self::TraceBased => CONTEXT
+                .try_with(|_| Context::map_current(TraceContextExt::has_active_span))
+                .unwrap_or(false),
+            Self::Always => true,
+        }
+    }
+
+    /// Whether a measurement made now, on this thread, may be kept.
     pub(crate) fn admits(self) -> Option<Admitted> {
         match self {
             Self::Off => None,
@@ -83,7 +95,6 @@ thread_local! {
     };
 }
 
-#[inline]
 fn current_span(wanted: impl Fn(&SpanContext) -> bool) -> Option<Span> {
     let of = |context: &Context| {
         if !context.has_active_span() {

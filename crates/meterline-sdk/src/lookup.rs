@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::Attributes;
+use crate::attributes::Order;
 use crate::recorded::Entry;
 
 /// How many entries a thread remembers. A thread that no longer records keeps them in memory, also
@@ -21,6 +22,8 @@ static FORGET: AtomicU64 = AtomicU64::new(0);
 struct Slot {
     stream: u64,
     hash: u64,
+    /// In which order they were given when this was remembered.
+    order: Order,
     /// The attributes it is found by, where a view left some of them out.
     given: Option<Attributes>,
     entry: Arc<Entry>,
@@ -51,54 +54,57 @@ pub(crate) struct Wanted<'a> {
     pub(crate) stream: u64,
     pub(crate) hash: u64,
     pub(crate) attributes: &'a [opentelemetry::KeyValue],
-    /// Whether the series may lack some of the attributes.
-    pub(crate) filtered: bool,
 }
 
-/// Calls `record` with the wanted entry: the remembered one, or else what `find` returns. An entry
-/// that `find` says not to remember (the overflow one, which is no exact match) is used once.
-pub(crate) fn with_entry(
-    wanted: Wanted<'_>,
-    find: impl Fn() -> Found,
-    record: impl Fn(&Arc<Entry>),
-) {
-    let index = usize::try_from(wanted.hash % SLOTS as u64).unwrap_or(0);
+impl Wanted<'_> {
+    fn slot(&self) -> usize {
+        usize::try_from(self.hash % SLOTS as u64).unwrap_or(0)
+    }
+}
+
+/// Calls `record` with the wanted entry if this thread remembers it; whether it does.
+#[inline]
+pub(crate) fn with_remembered(wanted: Wanted<'_>, record: impl FnOnce(&Arc<Entry>)) -> bool {
     let remembered = TABLE.try_with(|table| {
-        let Ok(mut table) = table.try_borrow_mut() else {
+        // Borrowed already where something is dropped that records, which a subscriber may do.
+        let Ok(table) = table.try_borrow() else {
             return false;
         };
-        if table.forgotten != FORGET.load(Relaxed) || table.slots.is_empty() {
-            table.catch_up();
+        if table.forgotten != FORGET.load(Relaxed) {
+            return false;
         }
-        let slot = &mut table.slots[index];
-        if let Some(slot) = slot
+        if let Some(Some(slot)) = table.slots.get(wanted.slot())
             && slot.stream == wanted.stream
             && slot.hash == wanted.hash
-            && slot.attributes().matches(wanted.attributes)
+            && slot.attributes().matches_in(slot.order, wanted.attributes)
         {
             record(&slot.entry);
             return true;
         }
-        match find() {
-            Found::Exact(entry) => {
-                record(&entry);
-                let given = wanted.filtered.then(|| Attributes::new(wanted.attributes));
-                *slot = Some(Slot {
-                    given,
-                    stream: wanted.stream,
-                    hash: wanted.hash,
-                    entry,
-                });
-            }
-            Found::Overflow(entry) => record(&entry),
-        }
-        true
+        false
     });
-    if !remembered.unwrap_or(false) {
-        // The thread is being torn down, or a log subscriber records while a lookup logs.
-        let (Found::Exact(entry) | Found::Overflow(entry)) = find();
-        record(&entry);
-    }
+    // Not in a thread that is being torn down.
+    remembered.unwrap_or(false)
+}
+
+/// Has this thread remember the entry that was found. `filtered`: it may lack some of the wanted
+/// attributes.
+pub(crate) fn remember(wanted: Wanted<'_>, entry: Arc<Entry>, filtered: bool) {
+    let given = filtered.then(|| Attributes::new(wanted.attributes));
+    let slot = Slot {
+        stream: wanted.stream,
+        hash: wanted.hash,
+        order: Order::of(wanted.attributes, given.as_ref().unwrap_or(&entry.attributes)),
+        given,
+        entry,
+    };
+    let replaced = TABLE.try_with(|table| {
+        let mut table = table.try_borrow_mut().ok()?;
+        table.catch_up();
+        table.slots[wanted.slot()].replace(slot)
+    });
+    // Once the table is free again.
+    drop(replaced);
 }
 
 /// Has every thread forget the entries that are dormant, when it next looks one up.
@@ -107,9 +113,12 @@ pub(crate) fn forget_dormant() {
 }
 
 impl Table {
-    #[cold]
     fn catch_up(&mut self) {
-        self.forgotten = FORGET.load(Relaxed);
+        let forget = FORGET.load(Relaxed);
+        if self.forgotten == forget && !self.slots.is_empty() {
+            return;
+        }
+        self.forgotten = forget;
         self.slots.resize_with(SLOTS, || None);
         for slot in &mut self.slots {
             slot.take_if(|slot| slot.entry.is_dormant());

@@ -1,3 +1,8 @@
+use crate::sync::atomic::{
+    AtomicU64,
+    Ordering::{Relaxed, Release},
+};
+
 /// A measured value, in the number type of its instrument.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Number {
@@ -77,6 +82,8 @@ pub(crate) trait Measure: Copy + PartialOrd + Send + Sync + 'static {
     fn is_finite(self) -> bool;
     /// The value, if `number` is of this type; else zero.
     fn from_number(number: Number) -> Self;
+    /// Adds to a total, in one step that others see either all or nothing of.
+    fn add_to(self, total: &AtomicU64);
 }
 
 macro_rules! measure_integer {
@@ -114,6 +121,11 @@ macro_rules! measure_integer {
                 } else {
                     Self::ZERO
                 }
+            }
+
+            #[inline]
+            fn add_to(self, total: &AtomicU64) {
+                total.fetch_add(self.bits(), Release);
             }
         }
     };
@@ -153,6 +165,18 @@ impl Measure for f64 {
             value
         } else {
             Self::ZERO
+        }
+    }
+
+    #[inline]
+    fn add_to(self, total: &AtomicU64) {
+        let mut seen = total.load(Relaxed);
+        loop {
+            let next = self.plus(Self::from_bits(seen)).bits();
+            match total.compare_exchange_weak(seen, next, Release, Relaxed) {
+                Ok(_) => return,
+                Err(now) => seen = now,
+            }
         }
     }
 }

@@ -93,7 +93,7 @@ impl Recorded {
         &self.plan
     }
 
-    /// Records one measurement. Takes no lock and allocates nothing if this thread has recorded
+    /// Records one measurement. Waits for nobody and allocates nothing if this thread has recorded
     /// into the series before.
     #[inline]
     pub(crate) fn record<M: Measure>(&self, value: M, attributes: &[KeyValue]) {
@@ -107,41 +107,45 @@ impl Recorded {
             stream: self.id,
             hash: self.hash(attributes),
             attributes,
-            filtered: self.plan.filter.is_some(),
         };
-        let find = || {
-            let found = self.find_kept(wanted.hash, attributes, value);
-            if matches!(found, Found::Overflow(_)) {
-                self.count_overflow();
-            }
-            found
-        };
-        lookup::with_entry(wanted, find, |entry| {
+        let known = lookup::with_remembered(wanted, |entry| {
             self.record_into(entry, value, attributes);
         });
+        if !known {
+            self.record_found(value, wanted);
+        }
+    }
+
+    /// Records into an entry that this thread does not remember, and remembers it.
+    #[cold]
+    fn record_found<M: Measure>(&self, value: M, wanted: Wanted<'_>) {
+        match self.find_kept(wanted.hash, wanted.attributes, value) {
+            Found::Exact(entry) => {
+                self.record_into(&entry, value, wanted.attributes);
+                lookup::remember(wanted, entry, self.plan.filter.is_some());
+            }
+            Found::Overflow(entry) => {
+                self.count_overflow();
+                self.record_into(&entry, value, wanted.attributes);
+            }
+        }
     }
 
     /// Records into an entry of this instrument, whatever has become of its series, what was
     /// measured with the attributes given.
     #[inline]
     pub(crate) fn record_into<M: Measure>(&self, entry: &Arc<Entry>, value: M, given: &[KeyValue]) {
-        let entry = if entry.record(value) {
-            entry
-        } else {
-            self.record_awakened(entry, value)
-        };
-        if let Some(admitted) = self.exemplar_filter.admits() {
-            self.offer(entry, value, given, admitted);
+        if !entry.record(value) {
+            return self.record_awakened(entry, value, given);
+        }
+        if self.exemplar_filter.may_admit() {
+            self.offer(entry, value, given);
         }
     }
 
-    /// Returns the entry it was recorded into: the overflow one if there is no room for the other.
+    /// Records into the entry once it is awake, or into the overflow one if there is no room for it.
     #[cold]
-    fn record_awakened<'a, M: Measure>(
-        &'a self,
-        entry: &'a Arc<Entry>,
-        value: M,
-    ) -> &'a Arc<Entry> {
+    fn record_awakened<M: Measure>(&self, entry: &Arc<Entry>, value: M, given: &[KeyValue]) {
         let mut target = entry;
         // It may fall asleep again in between.
         while !(self.wake(target, value) && target.record(value)) {
@@ -150,7 +154,7 @@ impl Recorded {
                 target = self.overflow(value);
             }
         }
-        target
+        self.offer(target, value, given);
     }
 
     /// Whether a value may be recorded; if not, it is counted as dropped, with the reason.

@@ -91,7 +91,7 @@ impl ExponentialCell {
         if let Some(mut distribution) = stripes[preferred].try_lock() {
             return distribution.record(value, &self.options);
         }
-        stripe::relieve(true);
+        stripe::leave();
         let others = (1..stripes.len()).map(|step| (preferred + step) & (stripes.len() - 1));
         let free = others.filter_map(|other| stripes[other].try_lock()).next();
         // With as many stripes as cores, all of them are taken only by threads that were stopped

@@ -1,12 +1,12 @@
 use std::sync::{Arc, OnceLock};
 
-use super::stripe;
-use super::sum::add_was_contended;
+use super::stripe::{self, Held};
 use crate::number::Measure;
 use crate::sync::atomic::{
     AtomicU64,
-    Ordering::{AcqRel, Acquire, Relaxed},
+    Ordering::{Acquire, Relaxed, Release},
 };
+use crate::sync::hint;
 
 /// Up to this many bounds, looking at all of them (which vectorises) beats a binary search.
 const FEW_BOUNDS: usize = 32;
@@ -15,15 +15,22 @@ const FEW_BOUNDS: usize = 32;
 /// (pair of) cache lines.
 const PADDING: usize = 16;
 
-// The words of a stripe: sum, smallest, largest, (of the first stripe) who used it last and how
-// often that changed, then the buckets.
-const SUM: usize = 0;
-const MIN: usize = 1;
-const MAX: usize = 2;
-const TURNS: usize = 3;
+/// How often a recording looks whether a cell's only stripe is free again. Longer than any recording
+/// takes, unless its thread is stopped in the middle of it.
+const LOOKS: usize = 100;
+
+// The words of a stripe: who has it and had it last, sum, smallest, largest, then the buckets.
+const TURNS: usize = 0;
+const SUM: usize = 1;
+const MIN: usize = 2;
+const MAX: usize = 3;
 const BUCKETS: usize = 4;
 
 /// A distribution over explicit buckets. There is no count: it is the sum of the buckets.
+///
+/// A recording has its stripe for itself, for the few additions that it is, and so needs one atomic
+/// step for all of them. It waits for nobody: who finds the stripe taken goes to another one. Readers
+/// read past those who record.
 #[derive(Debug)]
 pub(crate) struct HistogramCell {
     bounds: Arc<[f64]>,
@@ -70,24 +77,41 @@ impl HistogramCell {
         }
     }
 
+    #[inline]
     pub(crate) fn record<M: Measure>(&self, value: M) {
-        let bucket = BUCKETS + bucket_of(&self.bounds, value.as_f64());
-        let stripes = self.more.get().map(|stripes| &*stripes.0);
-        let words = match stripes {
-            None => &*self.first,
-            Some(stripes) => stripes[stripe::current(stripes.len())].words(),
-        };
-        let mut contended = add_was_contended(&words[SUM], value);
-        lower(&words[MIN], value);
-        raise(&words[MAX], value);
-        // Last: whoever reads this count sees the rest of the recording too. Unlike the sum, which
-        // a zero leaves as it is, it always changes, and so always shows contention.
-        contended |= add_was_contended(&words[bucket], 1u64);
-        let contended = contended && stripe::relieve(stripes.is_some());
-        if contended || (stripes.is_none() && stripe::changed_hands(&words[TURNS])) {
-            self.more
-                .get_or_init(|| new_stripes::<M>(self.bounds.len()));
+        let bucket = bucket_of(&self.bounds, value.as_f64());
+        if let Some(stripes) = self.more.get() {
+            return stripes.record(value, bucket);
         }
+        let Some(held) = Held::attempt(&self.first[TURNS]) else {
+            return self.record_beside(value, bucket);
+        };
+        add(&self.first, value, bucket);
+        let should_grow = held.should_grow;
+        drop(held);
+        if should_grow {
+            self.grow::<M>();
+        }
+    }
+
+    /// Records where another thread has the only stripe.
+    #[cold]
+    fn record_beside<M: Measure>(&self, value: M, bucket: usize) {
+        if !stripe::lost_patience() {
+            for _ in 0..LOOKS {
+                hint::spin_loop();
+                if let Some(_held) = Held::attempt(&self.first[TURNS]) {
+                    return add(&self.first, value, bucket);
+                }
+            }
+        }
+        self.grow::<M>().record(value, bucket);
+    }
+
+    #[cold]
+    fn grow<M: Measure>(&self) -> &Stripes {
+        let bounds = self.bounds.len();
+        self.more.get_or_init(|| new_stripes::<M>(bounds))
     }
 
     /// Adds this cell's buckets onto `counts`, and returns the sum, the smallest and the largest
@@ -100,54 +124,45 @@ impl HistogramCell {
                 *count += word.load(Acquire);
             }
         }
-        let (mut sum, mut min, mut max) = (M::ZERO, M::HIGHEST, M::LOWEST);
+        let mut all = Totals::none();
         for words in self.stripes() {
-            let read = |index: usize| M::from_bits(words[index].load(Relaxed));
-            let (lowest, highest) = (read(MIN), read(MAX));
-            sum = sum.plus(read(SUM));
-            min = if lowest < min { lowest } else { min };
-            max = if highest > max { highest } else { max };
+            all.add(Totals::of(words));
         }
-        (sum, min, max)
+        (all.sum, all.min, all.max)
     }
 
-    /// All that was recorded, so that the cell begins anew. The parts of a recording are taken in
-    /// the order they are recorded in, the extremes first of all: whoever finds an extreme gone
-    /// set it before adding to the sum, and whoever's part of the sum stays has its count stay too
-    /// or shows in the counts taken.
+    /// All that was recorded, so that the cell begins anew: each recording is either taken or stays.
     pub(super) fn take<M: Measure>(&self) -> TakenHistogram {
-        let (mut min, mut max) = (M::HIGHEST, M::LOWEST);
-        for words in self.stripes() {
-            let lowest = M::from_bits(words[MIN].swap(M::HIGHEST.bits(), AcqRel));
-            let highest = M::from_bits(words[MAX].swap(M::LOWEST.bits(), AcqRel));
-            min = if lowest < min { lowest } else { min };
-            max = if highest > max { highest } else { max };
-        }
-        let take_sum = |words: &[AtomicU64]| words[SUM].swap(M::ZERO.bits(), AcqRel);
-        let sums = self.stripes().map(take_sum).map(M::from_bits);
-        let sum = sums.fold(M::ZERO, M::plus);
         let mut counts = vec![0; self.bounds.len() + 1];
+        let mut all = Totals::<M>::none();
         for words in self.stripes() {
+            let _held = Held::wait(&words[TURNS]);
+            all.add(Totals::of(words));
+            Totals::<M>::none().store(words);
             for (count, word) in counts.iter_mut().zip(&words[BUCKETS..]) {
-                *count += word.swap(0, AcqRel);
+                *count += word.load(Relaxed);
+                word.store(0, Relaxed);
             }
         }
         TakenHistogram {
             counts,
-            sum: sum.bits(),
-            min: min.bits(),
-            max: max.bits(),
+            sum: all.sum.bits(),
+            min: all.min.bits(),
+            max: all.max.bits(),
         }
     }
 
     pub(super) fn put_back<M: Measure>(&self, taken: &TakenHistogram) {
-        add_was_contended(&self.first[SUM], M::from_bits(taken.sum));
-        lower(&self.first[MIN], M::from_bits(taken.min));
-        raise(&self.first[MAX], M::from_bits(taken.max));
+        let _held = Held::wait(&self.first[TURNS]);
+        let mut all = Totals::<M>::of(&self.first);
+        all.add(Totals {
+            sum: M::from_bits(taken.sum),
+            min: M::from_bits(taken.min),
+            max: M::from_bits(taken.max),
+        });
+        all.store(&self.first);
         for (count, word) in taken.counts.iter().zip(&self.first[BUCKETS..]) {
-            if *count > 0 {
-                add_was_contended(word, *count);
-            }
+            word.store(word.load(Relaxed) + count, Release);
         }
     }
 
@@ -155,6 +170,89 @@ impl HistogramCell {
         let more = self.more.get().into_iter();
         let more = more.flat_map(|stripes| &stripes.0);
         std::iter::once(&*self.first).chain(more.map(PaddedStripe::words))
+    }
+}
+
+impl Stripes {
+    #[inline(never)]
+    fn record<M: Measure>(&self, value: M, bucket: usize) {
+        let preferred = stripe::current(self.0.len());
+        let attempt = |at: usize| {
+            let words = self.0[at].words();
+            Held::attempt(&words[TURNS]).map(|held| (held, words))
+        };
+        let (_held, words) = attempt(preferred).unwrap_or_else(|| {
+            stripe::leave();
+            let others = (1..self.0.len()).map(|step| (preferred + step) & (self.0.len() - 1));
+            others.filter_map(attempt).next().unwrap_or_else(|| {
+                // With as many stripes as cores, all of them are taken only by threads that were
+                // stopped in the middle of a recording.
+                let words = self.0[preferred].words();
+                (Held::wait(&words[TURNS]), words)
+            })
+        });
+        add(words, value, bucket);
+    }
+}
+
+/// Adds a recording to a stripe that this thread holds.
+#[inline]
+fn add<M: Measure>(words: &[AtomicU64], value: M, bucket: usize) {
+    let mut totals = Totals::<M>::of(words);
+    totals.sum = totals.sum.plus(value);
+    words[SUM].store(totals.sum.bits(), Relaxed);
+    // Only a new extreme writes.
+    if value < totals.min {
+        words[MIN].store(value.bits(), Relaxed);
+    }
+    if value > totals.max {
+        words[MAX].store(value.bits(), Relaxed);
+    }
+    // Last, and released: whoever reads this count sees the rest of the recording too.
+    let count = &words[BUCKETS + bucket];
+    count.store(count.load(Relaxed) + 1, Release);
+}
+
+/// What a stripe has besides its buckets.
+struct Totals<M> {
+    sum: M,
+    min: M,
+    max: M,
+}
+
+impl<M: Measure> Totals<M> {
+    fn none() -> Self {
+        Self {
+            sum: M::ZERO,
+            min: M::HIGHEST,
+            max: M::LOWEST,
+        }
+    }
+
+    #[inline]
+    fn of(words: &[AtomicU64]) -> Self {
+        let read = |index: usize| M::from_bits(words[index].load(Relaxed));
+        Self {
+            sum: read(SUM),
+            min: read(MIN),
+            max: read(MAX),
+        }
+    }
+
+    fn store(&self, words: &[AtomicU64]) {
+        words[SUM].store(self.sum.bits(), Relaxed);
+        words[MIN].store(self.min.bits(), Relaxed);
+        words[MAX].store(self.max.bits(), Relaxed);
+    }
+
+    fn add(&mut self, other: Self) {
+        self.sum = self.sum.plus(other.sum);
+        if other.min < self.min {
+            self.min = other.min;
+        }
+        if other.max > self.max {
+            self.max = other.max;
+        }
     }
 }
 
@@ -167,9 +265,7 @@ fn words<M: Measure>(bounds: usize, padding: usize) -> Box<[AtomicU64]> {
     let words: Box<[AtomicU64]> = (0..BUCKETS + bounds + 1 + 2 * padding)
         .map(|_| AtomicU64::new(0))
         .collect();
-    words[padding + SUM].store(M::ZERO.bits(), Relaxed);
-    words[padding + MIN].store(M::HIGHEST.bits(), Relaxed);
-    words[padding + MAX].store(M::LOWEST.bits(), Relaxed);
+    Totals::<M>::none().store(&words[padding..]);
     words
 }
 
@@ -179,25 +275,6 @@ pub(crate) fn bucket_of(bounds: &[f64], value: f64) -> usize {
         bounds.iter().map(|bound| usize::from(*bound < value)).sum()
     } else {
         bounds.partition_point(|bound| *bound < value)
-    }
-}
-
-fn lower<M: Measure>(word: &AtomicU64, value: M) {
-    replace_while(word, value, |seen| value < seen);
-}
-
-fn raise<M: Measure>(word: &AtomicU64, value: M) {
-    replace_while(word, value, |seen| value > seen);
-}
-
-/// Stores `value` unless what is there no longer needs it. Only a new extreme writes.
-fn replace_while<M: Measure>(word: &AtomicU64, value: M, wanted: impl Fn(M) -> bool) {
-    let mut seen = word.load(Relaxed);
-    while wanted(M::from_bits(seen)) {
-        match word.compare_exchange_weak(seen, value.bits(), Relaxed, Relaxed) {
-            Ok(_) => return,
-            Err(now) => seen = now,
-        }
     }
 }
 
@@ -219,7 +296,7 @@ mod tests {
         for value in [-3.0, 2.0, 8.0, 1.5] {
             histogram.record(value);
             // As if this thread had met another one.
-            stripe::relieve(true);
+            stripe::leave();
         }
         assert_eq!(read(&histogram), (vec![2, 2, 1], 9.5, -3.0, 8.0));
     }
@@ -249,7 +326,6 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     while histogram.more.get().is_none() && std::time::Instant::now() < deadline {
-                        // Zeros, which change no sum.
                         (0..1000).for_each(|_| histogram.record(0u64));
                         recorded.fetch_add(1000, Relaxed);
                     }

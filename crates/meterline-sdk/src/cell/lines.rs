@@ -47,6 +47,8 @@ pub(crate) type Place = u32;
 pub(crate) struct Owned {
     chunk: Arc<[Line]>,
     place: Place,
+    /// Which line of the chunk that is.
+    line: u32,
 }
 
 /// Hands out the places of an instrument.
@@ -75,9 +77,9 @@ fn chunk_of(place: Place) -> usize {
     (line_of(place) + 1).ilog2() as usize
 }
 
-/// Which line of its chunk, which is so long, a place is in.
-fn line_in(place: Place, chunk: usize) -> usize {
-    (line_of(place) + 1) & (chunk - 1)
+/// Which line of its chunk a place is in.
+fn line_in(place: Place, chunk: usize) -> u32 {
+    (place - first_of(chunk)) / STRIDE
 }
 
 /// Which total of its line is at a place.
@@ -124,8 +126,9 @@ impl Owned {
         self.place
     }
 
+    #[inline]
     fn line(&self) -> &Line {
-        &self.chunk[line_in(self.place, self.chunk.len())]
+        &self.chunk[self.line as usize]
     }
 
     /// The total, or what of it is not in stripes.
@@ -177,6 +180,7 @@ impl Places {
             *lines = new_chunk(chunk);
         }
         Owned {
+            line: line_in(place, chunk),
             chunk: Arc::clone(lines),
             place,
         }

@@ -4,9 +4,13 @@ use std::cell::Cell;
 use std::sync::LazyLock;
 use std::sync::atomic::AtomicUsize;
 
-use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
+use crate::sync::thread;
 
-/// How many lost races a thread sees before it asks a single-stripe cell to grow. A cold series
+/// How often a thread finds a cell's only stripe taken before it has the cell grow. A cold series
 /// that two threads happen to touch at once stays small; a hot one grows within microseconds.
 const PATIENCE: u32 = 8;
 
@@ -14,6 +18,12 @@ const PATIENCE: u32 = 8;
 /// before who comes next should grow. Each time costs a cache miss, long before threads are so quick
 /// that they lose races.
 const HANDOVERS: u64 = 4096;
+
+// A word that tells of turns: in the low half the thread that came last, and whether it is still
+// there; in the high half how often it was another one than before.
+const THREAD: u64 = HELD - 1;
+const HELD: u64 = 1 << 31;
+const CHANGE: u64 = 1 << 32;
 
 /// More stripes than this cost more to add up than they save.
 const MOST: usize = 16;
@@ -27,24 +37,44 @@ pub(super) static STRIPES: LazyLock<usize> = LazyLock::new(|| {
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    static PREFERRED: Cell<usize> = Cell::new(THREADS.fetch_add(1, Relaxed));
+    /// Which thread this is, from 1; 0 before anybody asked.
+    static NUMBER: Cell<u64> = const { Cell::new(0) };
+    /// How many stripes this thread gave up because another used them.
+    static MOVED: Cell<usize> = const { Cell::new(0) };
     static LOST_RACES: Cell<u32> = const { Cell::new(0) };
 }
 
-/// The stripe of `count` (a power of two) that this thread should use. A thread that is already
-/// being torn down shares the first one.
-pub(super) fn current(count: usize) -> usize {
-    PREFERRED.try_with(Cell::get).unwrap_or(0) & (count - 1)
+/// The number of this thread. They are given again after 2^31 threads, which then share their turns.
+#[inline]
+fn number() -> u64 {
+    match NUMBER.get() {
+        0 => first_number(),
+        number => number,
+    }
 }
 
-/// Tells that this thread lost a race for a stripe; whether a cell that has only one should grow.
-/// Of many, this thread takes the next one from now on, as another uses the same.
 #[cold]
-pub(super) fn relieve(has_many: bool) -> bool {
-    if has_many {
-        let _ = PREFERRED.try_with(|preferred| preferred.set(preferred.get().wrapping_add(1)));
-        return false;
-    }
+fn first_number() -> u64 {
+    let number = (THREADS.fetch_add(1, Relaxed) as u64 % THREAD) + 1;
+    NUMBER.set(number);
+    number
+}
+
+/// The stripe of `count` (a power of two) that this thread should use.
+#[inline]
+pub(super) fn current(count: usize) -> usize {
+    (number() as usize).wrapping_add(MOVED.get()) & (count - 1)
+}
+
+/// Of many stripes this thread takes the next one from now on, as another uses the same.
+#[cold]
+pub(super) fn leave() {
+    MOVED.set(MOVED.get().wrapping_add(1));
+}
+
+/// Tells that this thread found a cell's only stripe taken; whether the cell should grow.
+#[cold]
+pub(super) fn lost_patience() -> bool {
     let lost = LOST_RACES.get().wrapping_add(1);
     LOST_RACES.set(lost);
     lost.is_multiple_of(PATIENCE)
@@ -54,22 +84,88 @@ pub(super) fn relieve(has_many: bool) -> bool {
 /// often since the last reading that the cell should grow.
 #[inline]
 pub(super) fn changed_hands(turns: &AtomicU64) -> bool {
-    let me = PREFERRED.try_with(Cell::get).unwrap_or(0) as u64 & u64::from(u32::MAX);
     let seen = turns.load(Relaxed);
-    if seen & u64::from(u32::MAX) == me {
+    let now = taken_by(number(), seen);
+    if now == seen {
         return false;
     }
-    // The thread in the low half, the changes in the high one. Two threads at once may count one.
-    let changes = (seen >> 32) + 1;
-    turns.store(changes << 32 | me, Relaxed);
-    changes.is_multiple_of(HANDOVERS)
+    // Two threads at once may count one.
+    turns.store(now, Relaxed);
+    has_changed_often(now)
+}
+
+/// The turns after `thread` came.
+#[inline]
+fn taken_by(thread: u64, seen: u64) -> u64 {
+    if seen & THREAD == thread {
+        seen
+    } else {
+        (seen & !THREAD).wrapping_add(CHANGE) | thread
+    }
+}
+
+fn has_changed_often(turns: u64) -> bool {
+    (turns / CHANGE).is_multiple_of(HANDOVERS)
 }
 
 /// Begins to count anew: what counts is how often in the time of one reading.
 pub(super) fn was_read(turns: &AtomicU64) {
     let seen = turns.load(Relaxed);
-    if seen >> 32 != 0 {
-        turns.store(seen & u64::from(u32::MAX), Relaxed);
+    if seen >= CHANGE {
+        // If someone comes just now, the next reading does it.
+        let _ = turns.compare_exchange(seen, seen & (CHANGE - 1), Relaxed, Relaxed);
+    }
+}
+
+/// A stripe that this thread has for itself until this is dropped. Meant to be held for a few
+/// instructions, and only ever tried where a recording is made.
+pub(super) struct Held<'a> {
+    turns: &'a AtomicU64,
+    free: u64,
+    /// Whether it has changed hands so often since the last reading that the cell should grow.
+    pub(super) should_grow: bool,
+}
+
+impl<'a> Held<'a> {
+    /// Takes the stripe with these turns, unless someone has it.
+    #[inline]
+    pub(super) fn attempt(turns: &'a AtomicU64) -> Option<Self> {
+        let seen = turns.load(Relaxed);
+        let free = taken_by(number(), seen);
+        Self::take(turns, seen, free, free != seen && has_changed_often(free))
+    }
+
+    /// Waits until nobody has it. Does not count as a turn.
+    pub(super) fn wait(turns: &'a AtomicU64) -> Self {
+        loop {
+            let seen = turns.load(Relaxed);
+            if let Some(held) = Self::take(turns, seen, seen, false) {
+                return held;
+            }
+            thread::yield_now();
+        }
+    }
+
+    #[inline]
+    fn take(turns: &'a AtomicU64, seen: u64, free: u64, should_grow: bool) -> Option<Self> {
+        if seen & HELD != 0 {
+            return None;
+        }
+        turns
+            .compare_exchange(seen, free | HELD, Acquire, Relaxed)
+            .ok()?;
+        Some(Self {
+            turns,
+            free,
+            should_grow,
+        })
+    }
+}
+
+impl Drop for Held<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.turns.store(self.free, Release);
     }
 }
 
@@ -80,14 +176,9 @@ mod tests {
     #[test]
     fn only_many_changes_of_hands_between_readings_make_a_cell_grow() {
         let turns = AtomicU64::new(0);
-        let mut other = (PREFERRED.get() as u64).wrapping_add(1);
-        let mut hand_over = || {
+        let hand_over = || {
             // As if another thread had been here.
-            other = other.wrapping_add(1);
-            turns.store(
-                turns.load(Relaxed) >> 32 << 32 | (other & 0xffff_ffff),
-                Relaxed,
-            );
+            turns.store(turns.load(Relaxed) & !THREAD, Relaxed);
             changed_hands(&turns)
         };
         assert!((1..HANDOVERS).all(|_| !hand_over()));
@@ -101,5 +192,22 @@ mod tests {
         let same = turns.load(Relaxed);
         assert!(!changed_hands(&turns), "the same thread again is no change");
         assert_eq!(turns.load(Relaxed), same);
+    }
+
+    #[test]
+    fn a_stripe_has_one_holder_and_counts_turns_too() {
+        let turns = AtomicU64::new(0);
+        {
+            let _held = Held::attempt(&turns).expect("it is free");
+            assert!(Held::attempt(&turns).is_none());
+            was_read(&turns);
+            assert!(Held::attempt(&turns).is_none(), "a reading frees nothing");
+        }
+        assert!(Held::attempt(&turns).is_some_and(|held| !held.should_grow));
+        drop(Held::wait(&turns));
+        let seen = turns.load(Relaxed);
+        assert_eq!(seen & THREAD, number(), "who only waits takes no turn");
+        turns.store((HANDOVERS - 1) * CHANGE, Relaxed);
+        assert!(Held::attempt(&turns).is_some_and(|held| held.should_grow));
     }
 }

@@ -31,15 +31,15 @@ impl SumCell {
         }
     }
 
+    #[inline]
     pub(crate) fn add<M: Measure>(&self, value: M) {
-        if let Some(Stripes(stripes)) = self.more.get().map(Box::as_ref) {
-            if add_was_contended(&stripes[stripe::current(stripes.len())], value) {
-                stripe::relieve(true);
-            }
-            return;
+        if let Some(stripes) = self.more.get() {
+            return stripes.add(value);
         }
-        let contended = add_was_contended(self.owned.word(), value) && stripe::relieve(false);
-        if contended || self.owned.changed_hands() {
+        // Before the addition, which lets nothing overtake it.
+        let should_grow = self.owned.changed_hands();
+        value.add_to(self.owned.word());
+        if should_grow {
             self.grow();
         }
     }
@@ -89,14 +89,21 @@ fn new_stripes() -> Box<Stripes> {
     ))
 }
 
+impl Stripes {
+    #[inline(never)]
+    fn add<M: Measure>(&self, value: M) {
+        if add_was_contended(&self.0[stripe::current(self.0.len())], value) {
+            stripe::leave();
+        }
+    }
+}
+
 /// Adds to a word; whether another thread changed it meanwhile, which is how contention shows.
-#[inline]
-pub(super) fn add_was_contended<M: Measure>(word: &AtomicU64, value: M) -> bool {
+fn add_was_contended<M: Measure>(word: &AtomicU64, value: M) -> bool {
     let mut seen = word.load(Relaxed);
     let mut contended = false;
     loop {
         let next = M::from_bits(seen).plus(value).bits();
-        // Release: a reader of a histogram's bucket sees what was recorded with it.
         match word.compare_exchange(seen, next, Release, Relaxed) {
             Ok(_) => return contended,
             Err(now) => seen = now,
@@ -119,7 +126,7 @@ mod tests {
         for _ in 0..3 {
             sum.add(10i64);
             // As if this thread had met another one.
-            stripe::relieve(true);
+            stripe::leave();
         }
         assert_eq!(sum.total::<i64>(), 23i64.bits());
         assert_eq!(

@@ -18,15 +18,13 @@ use crate::snapshot::{Exemplar, Exemplars};
 const MOST: usize = 20;
 
 impl Recorded {
-    /// Offers a measurement that was recorded into an entry with the attributes given.
+    /// Offers a measurement that was recorded into an entry with the attributes given, if the filter
+    /// admits it.
     #[inline(never)]
-    pub(super) fn offer<M: Measure>(
-        &self,
-        entry: &Arc<Entry>,
-        value: M,
-        given: &[KeyValue],
-        Admitted(span): Admitted,
-    ) {
+    pub(super) fn offer<M: Measure>(&self, entry: &Arc<Entry>, value: M, given: &[KeyValue]) {
+        let Some(Admitted(span)) = self.exemplar_filter.admits() else {
+            return;
+        };
         let reservoir = entry.exemplars.get_or_init(|| {
             self.has_exemplars.store(true, Relaxed);
             Box::new(match self.plan.reservoir {
