@@ -142,14 +142,19 @@ where
             let _watch = PanicWatch(this.guard);
             ready!(this.inner.poll(cx))
         };
-        let mut guard = this.guard.take();
         Poll::Ready(match result {
             Ok(response) => {
-                guard = guard.and_then(|mut guard| (!guard.respond(&response)).then_some(guard));
-                Ok(response.map(|body| ResponseBody::new(body, guard)))
+                if this
+                    .guard
+                    .as_mut()
+                    .is_some_and(|guard| guard.respond(&response))
+                {
+                    *this.guard = None;
+                }
+                Ok(response.map(|body| ResponseBody::new(body, this.guard.take())))
             }
             Err(error) => {
-                if let Some(guard) = guard.as_mut() {
+                if let Some(mut guard) = this.guard.take() {
                     guard.finish(Outcome::ServiceError);
                 }
                 Err(error)

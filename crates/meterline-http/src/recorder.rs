@@ -89,7 +89,11 @@ impl Recorder {
 
     /// Whether this request is left out of everything.
     pub(crate) fn excludes<B>(&self, request: &Request<B>) -> bool {
-        !self.exclude.is_empty() && self.exclude.iter().any(|path| path == request.uri().path())
+        if self.exclude.is_empty() {
+            return false;
+        }
+        let path = request.uri().path();
+        self.exclude.iter().any(|excluded| *excluded == *path)
     }
 
     /// Whether the bytes of request bodies are wanted at all.

@@ -94,7 +94,10 @@ pub(crate) fn remember(wanted: Wanted<'_>, entry: Arc<Entry>, filtered: bool) {
     let slot = Slot {
         stream: wanted.stream,
         hash: wanted.hash,
-        order: Order::of(wanted.attributes, given.as_ref().unwrap_or(&entry.attributes)),
+        order: Order::of(
+            wanted.attributes,
+            given.as_ref().unwrap_or(&entry.attributes),
+        ),
         given,
         entry,
     };
