@@ -126,7 +126,7 @@ impl HistogramCell {
         }
         let mut all = Totals::none();
         for words in self.stripes() {
-            all.add(Totals::of(words));
+            all.add(&Totals::of(words));
         }
         (all.sum, all.min, all.max)
     }
@@ -137,7 +137,7 @@ impl HistogramCell {
         let mut all = Totals::<M>::none();
         for words in self.stripes() {
             let _held = Held::wait(&words[TURNS]);
-            all.add(Totals::of(words));
+            all.add(&Totals::of(words));
             Totals::<M>::none().store(words);
             for (count, word) in counts.iter_mut().zip(&words[BUCKETS..]) {
                 *count += word.load(Relaxed);
@@ -155,7 +155,7 @@ impl HistogramCell {
     pub(super) fn put_back<M: Measure>(&self, taken: &TakenHistogram) {
         let _held = Held::wait(&self.first[TURNS]);
         let mut all = Totals::<M>::of(&self.first);
-        all.add(Totals {
+        all.add(&Totals {
             sum: M::from_bits(taken.sum),
             min: M::from_bits(taken.min),
             max: M::from_bits(taken.max),
@@ -245,7 +245,7 @@ impl<M: Measure> Totals<M> {
         words[MAX].store(self.max.bits(), Relaxed);
     }
 
-    fn add(&mut self, other: Self) {
+    fn add(&mut self, other: &Self) {
         self.sum = self.sum.plus(other.sum);
         if other.min < self.min {
             self.min = other.min;
