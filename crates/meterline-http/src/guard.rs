@@ -9,7 +9,7 @@ use http_body::Body;
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt;
 
-use crate::instruments::Measured;
+use crate::instruments::{ActiveSeries, Measured};
 use crate::labels::{Ending, HttpVersion, Outcome};
 use crate::recorder::{Recorder, RouteRef};
 
@@ -17,6 +17,7 @@ use crate::recorder::{Recorder, RouteRef};
 /// [`Guard::finish`], or being dropped.
 pub(crate) struct Guard {
     recorder: &'static Recorder,
+    active: &'static ActiveSeries,
     start: Instant,
     /// Kept for exemplars, and only if its span is sampled; boxed, since most requests carry none along.
     context: Option<Box<Context>>,
@@ -55,9 +56,11 @@ impl Guard {
         let route = recorder.route(request);
         let method = recorder.method(request.method());
         let counted = recorder.counts_request_bodies() && !request.body().is_end_stream();
-        recorder.active(method, 1);
+        let active = recorder.active(method);
+        active.add(1);
         Some(Self {
             recorder,
+            active,
             context: sampled_context(),
             route,
             method,
@@ -138,7 +141,7 @@ impl Guard {
             response_bytes: self.response_bytes,
         };
         let _attached = self.context.take().map(|context| context.attach());
-        self.recorder.active(self.method, -1);
+        self.active.add(-1);
         self.recorder
             .record(self.method, &self.route, self.ending, measured);
     }

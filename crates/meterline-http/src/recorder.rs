@@ -126,18 +126,17 @@ impl Recorder {
         }
     }
 
-    /// Moves the number of requests in progress.
-    pub(crate) fn active(&self, method: u8, delta: i64) {
+    /// Where requests in progress with this method are counted.
+    pub(crate) fn active(&self, method: u8) -> &ActiveSeries {
         let known = self.known(method);
-        let series = known.active.get_or_init(|| {
+        known.active.get_or_init(|| {
             let method = KeyValue::new("http.request.method", known.name.clone());
             self.instruments.active(
                 method,
                 KeyValue::new("url.scheme", self.scheme.clone()),
                 self.bind,
             )
-        });
-        series.add(delta);
+        })
     }
 
     /// Records one finished request.
@@ -151,14 +150,14 @@ impl Recorder {
                     .record(measured);
             }
         };
-        let name = self.routes.key_at(number as usize);
         let key = SeriesKey::new(number, method, ending);
-        match self
-            .series
-            .get_or_insert(&key, || (key, self.series(method, name, ending, self.bind)))
-        {
+        let make = |bind| {
+            let name = self.routes.key_at(number as usize);
+            self.series(method, name, ending, bind)
+        };
+        match self.series.get_or_insert(&key, || (key, make(self.bind))) {
             Some((_, series)) => series.record(measured),
-            None => self.series(method, name, ending, false).record(measured),
+            None => make(false).record(measured),
         }
     }
 
