@@ -1,23 +1,20 @@
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
+use super::limits::LOOKS;
 use super::stripe::{self, Held};
 use crate::number::Measure;
 use crate::sync::atomic::{
     AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
-use crate::sync::hint;
+use crate::sync::{OnceLock, hint};
 
 /// Up to this many bounds, looking at all of them (which vectorises) beats a binary search.
-const FEW_BOUNDS: usize = 32;
+pub(super) const FEW_BOUNDS: usize = 32;
 
 /// Words of padding at both ends of an additional stripe, so that no two threads' stripes share a
 /// (pair of) cache lines.
 const PADDING: usize = 16;
-
-/// How often a recording looks whether a cell's only stripe is free again. Longer than any recording
-/// takes, unless its thread is stopped in the middle of it.
-const LOOKS: usize = 100;
 
 // The words of a stripe: who has it and had it last, sum, smallest, largest, then the buckets.
 const TURNS: usize = 0;
@@ -33,14 +30,14 @@ const BUCKETS: usize = 4;
 /// read past those who record.
 #[derive(Debug)]
 pub(crate) struct HistogramCell {
-    bounds: Arc<[f64]>,
+    pub(super) bounds: Arc<[f64]>,
     first: Box<[AtomicU64]>,
-    more: OnceLock<Box<Stripes>>,
+    pub(super) more: OnceLock<Box<Stripes>>,
 }
 
 /// Boxed once more than it needs to be, so that a cell without stripes stays small.
 #[derive(Debug)]
-struct Stripes(Box<[PaddedStripe]>);
+pub(super) struct Stripes(Box<[PaddedStripe]>);
 
 #[derive(Debug)]
 struct PaddedStripe(Box<[AtomicU64]>);
@@ -256,7 +253,7 @@ impl<M: Measure> Totals<M> {
     }
 }
 
-fn new_stripes<M: Measure>(bounds: usize) -> Box<Stripes> {
+pub(super) fn new_stripes<M: Measure>(bounds: usize) -> Box<Stripes> {
     let stripe = |_| PaddedStripe(words::<M>(bounds, PADDING));
     Box::new(Stripes((0..*stripe::STRIPES).map(stripe).collect()))
 }
@@ -275,66 +272,5 @@ pub(crate) fn bucket_of(bounds: &[f64], value: f64) -> usize {
         bounds.iter().map(|bound| usize::from(*bound < value)).sum()
     } else {
         bounds.partition_point(|bound| *bound < value)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(histogram: &HistogramCell) -> (Vec<u64>, f64, f64, f64) {
-        let mut counts = vec![0; histogram.bounds.len() + 1];
-        let (sum, min, max) = histogram.read::<f64>(&mut counts);
-        (counts, sum, min, max)
-    }
-
-    #[test]
-    fn all_stripes_together_are_the_distribution() {
-        let histogram = HistogramCell::new::<f64>([1.0, 2.0].into());
-        histogram.record(1.0);
-        histogram.more.get_or_init(|| new_stripes::<f64>(2));
-        for value in [-3.0, 2.0, 8.0, 1.5] {
-            histogram.record(value);
-            // As if this thread had met another one.
-            stripe::leave();
-        }
-        assert_eq!(read(&histogram), (vec![2, 2, 1], 9.5, -3.0, 8.0));
-    }
-
-    #[test]
-    fn few_and_many_bounds_are_searched_alike() {
-        let many: Vec<f64> = (0..100).map(f64::from).collect();
-        let few = &many[..FEW_BOUNDS];
-        for value in [-1.0, 0.0, 0.5, 1.0, 30.9, 31.0, 31.5, 1000.0] {
-            assert_eq!(
-                bucket_of(few, value),
-                few.partition_point(|bound| *bound < value)
-            );
-            assert_eq!(
-                bucket_of(&many, value),
-                many.iter().filter(|b| **b < value).count()
-            );
-        }
-    }
-
-    #[test]
-    fn threads_that_meet_make_a_cell_grow() {
-        let histogram = HistogramCell::new::<u64>([].into());
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
-        let recorded = std::sync::atomic::AtomicU64::new(0);
-        std::thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    while histogram.more.get().is_none() && std::time::Instant::now() < deadline {
-                        (0..1000).for_each(|_| histogram.record(0u64));
-                        recorded.fetch_add(1000, Relaxed);
-                    }
-                });
-            }
-        });
-        assert!(histogram.more.get().is_some(), "four threads never met");
-        let mut counts = [0];
-        histogram.read::<u64>(&mut counts);
-        assert_eq!(counts[0], recorded.load(Relaxed));
     }
 }

@@ -5,9 +5,12 @@
 
 pub(crate) mod exponential;
 mod histogram;
+mod limits;
 mod lines;
 mod stripe;
 mod sum;
+#[cfg(test)]
+mod tests;
 
 use std::sync::OnceLock;
 

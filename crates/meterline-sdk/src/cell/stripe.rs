@@ -2,41 +2,27 @@
 
 use std::cell::Cell;
 use std::sync::LazyLock;
-use std::sync::atomic::AtomicUsize;
 
+use super::limits::{HANDOVERS, MOST_STRIPES, PATIENCE};
 use crate::sync::atomic::{
     AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
-use crate::sync::thread;
-
-/// How often a thread finds a cell's only stripe taken before it has the cell grow. A cold series
-/// that two threads happen to touch at once stays small; a hot one grows within microseconds.
-const PATIENCE: u32 = 8;
-
-/// How often a cell's only stripe, or a line that several share, may change hands between two readings
-/// before who comes next should grow. Each time costs a cache miss, long before threads are so quick
-/// that they lose races.
-const HANDOVERS: u64 = 4096;
+use crate::sync::{THREADS, of_each_thread, thread};
 
 // A word that tells of turns: in the low half the thread that came last, and whether it is still
 // there; in the high half how often it was another one than before.
-const THREAD: u64 = HELD - 1;
+pub(super) const THREAD: u64 = HELD - 1;
 const HELD: u64 = 1 << 31;
-const CHANGE: u64 = 1 << 32;
-
-/// More stripes than this cost more to add up than they save.
-const MOST: usize = 16;
+pub(super) const CHANGE: u64 = 1 << 32;
 
 /// How many stripes a contended cell has: one per core, rounded up to a power of two.
 pub(super) static STRIPES: LazyLock<usize> = LazyLock::new(|| {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    cores.next_power_of_two().clamp(2, MOST)
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    cores.next_power_of_two().clamp(2, MOST_STRIPES)
 });
 
-static THREADS: AtomicUsize = AtomicUsize::new(0);
-
-thread_local! {
+of_each_thread! {
     /// Which thread this is, from 1; 0 before anybody asked.
     static NUMBER: Cell<u64> = const { Cell::new(0) };
     /// How many stripes this thread gave up because another used them.
@@ -46,8 +32,8 @@ thread_local! {
 
 /// The number of this thread. They are given again after 2^31 threads, which then share their turns.
 #[inline]
-fn number() -> u64 {
-    match NUMBER.get() {
+pub(super) fn number() -> u64 {
+    match NUMBER.with(Cell::get) {
         0 => first_number(),
         number => number,
     }
@@ -56,28 +42,29 @@ fn number() -> u64 {
 #[cold]
 fn first_number() -> u64 {
     let number = (THREADS.fetch_add(1, Relaxed) as u64 % THREAD) + 1;
-    NUMBER.set(number);
+    NUMBER.with(|known| known.set(number));
     number
 }
 
 /// The stripe of `count` (a power of two) that this thread should use.
 #[inline]
 pub(super) fn current(count: usize) -> usize {
-    (number() as usize).wrapping_add(MOVED.get()) & (count - 1)
+    (number() as usize).wrapping_add(MOVED.with(Cell::get)) & (count - 1)
 }
 
 /// Of many stripes this thread takes the next one from now on, as another uses the same.
 #[cold]
 pub(super) fn leave() {
-    MOVED.set(MOVED.get().wrapping_add(1));
+    MOVED.with(|moved| moved.set(moved.get().wrapping_add(1)));
 }
 
 /// Tells that this thread found a cell's only stripe taken; whether the cell should grow.
 #[cold]
 pub(super) fn lost_patience() -> bool {
-    let lost = LOST_RACES.get().wrapping_add(1);
-    LOST_RACES.set(lost);
-    lost.is_multiple_of(PATIENCE)
+    LOST_RACES.with(|lost| {
+        lost.set(lost.get().wrapping_add(1));
+        lost.get().is_multiple_of(PATIENCE)
+    })
 }
 
 /// Notes in `turns` that this thread uses what is counted there; whether that has changed hands so
@@ -166,48 +153,5 @@ impl Drop for Held<'_> {
     #[inline]
     fn drop(&mut self) {
         self.turns.store(self.free, Release);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_many_changes_of_hands_between_readings_make_a_cell_grow() {
-        let turns = AtomicU64::new(0);
-        let hand_over = || {
-            // As if another thread had been here.
-            turns.store(turns.load(Relaxed) & !THREAD, Relaxed);
-            changed_hands(&turns)
-        };
-        assert!((1..HANDOVERS).all(|_| !hand_over()));
-        assert!(hand_over());
-
-        was_read(&turns);
-        assert!(
-            (1..HANDOVERS).all(|_| !hand_over()),
-            "a reading begins anew"
-        );
-        let same = turns.load(Relaxed);
-        assert!(!changed_hands(&turns), "the same thread again is no change");
-        assert_eq!(turns.load(Relaxed), same);
-    }
-
-    #[test]
-    fn a_stripe_has_one_holder_and_counts_turns_too() {
-        let turns = AtomicU64::new(0);
-        {
-            let _held = Held::attempt(&turns).expect("it is free");
-            assert!(Held::attempt(&turns).is_none());
-            was_read(&turns);
-            assert!(Held::attempt(&turns).is_none(), "a reading frees nothing");
-        }
-        assert!(Held::attempt(&turns).is_some_and(|held| !held.should_grow));
-        drop(Held::wait(&turns));
-        let seen = turns.load(Relaxed);
-        assert_eq!(seen & THREAD, number(), "who only waits takes no turn");
-        turns.store((HANDOVERS - 1) * CHANGE, Relaxed);
-        assert!(Held::attempt(&turns).is_some_and(|held| held.should_grow));
     }
 }

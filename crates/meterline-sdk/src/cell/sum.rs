@@ -1,10 +1,9 @@
-use std::sync::OnceLock;
-
 use crossbeam_utils::CachePadded;
 
 use super::lines::{Owned, Place};
 use super::stripe;
 use crate::number::Measure;
+use crate::sync::OnceLock;
 use crate::sync::atomic::{
     AtomicU64,
     Ordering::{AcqRel, Relaxed, Release},
@@ -14,13 +13,13 @@ use crate::sync::atomic::{
 #[derive(Debug)]
 pub(crate) struct SumCell {
     /// Where it is; once there are stripes, what was added before.
-    owned: Owned,
-    more: OnceLock<Box<Stripes>>,
+    pub(super) owned: Owned,
+    pub(super) more: OnceLock<Box<Stripes>>,
 }
 
 /// Boxed once more than it needs to be, so that a cell without stripes stays small.
 #[derive(Debug)]
-struct Stripes(Box<[CachePadded<AtomicU64>]>);
+pub(super) struct Stripes(Box<[CachePadded<AtomicU64>]>);
 
 impl SumCell {
     /// A total of zero at this place.
@@ -45,7 +44,7 @@ impl SumCell {
     }
 
     #[cold]
-    fn grow(&self) {
+    pub(super) fn grow(&self) {
         // First, so that whoever sees a stripe sees that there are some.
         self.owned.mark_striped();
         self.more.get_or_init(new_stripes);
@@ -109,53 +108,5 @@ fn add_was_contended<M: Measure>(word: &AtomicU64, value: M) -> bool {
             Err(now) => seen = now,
         }
         contended = true;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::lines::Places;
-    use super::*;
-
-    #[test]
-    fn a_total_is_that_of_all_stripes() {
-        let mut places = Places::default();
-        let sum = SumCell::new(places.take());
-        sum.add(-7i64);
-        sum.grow();
-        for _ in 0..3 {
-            sum.add(10i64);
-            // As if this thread had met another one.
-            stripe::leave();
-        }
-        assert_eq!(sum.total::<i64>(), 23i64.bits());
-        assert_eq!(
-            sum.owned.word().load(Relaxed),
-            (-7i64).bits(),
-            "what is grown is used"
-        );
-    }
-
-    #[test]
-    fn threads_that_share_a_line_leave_it() {
-        let mut places = Places::default();
-        let [one, other] = [(); 2].map(|()| SumCell::new(places.take()));
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
-        let one_left = &|| [&one, &other].iter().any(|sum| sum.more.get().is_some());
-        let recorded = std::thread::scope(|scope| {
-            let both = [&one, &other].map(|sum| {
-                scope.spawn(move || {
-                    let mut added = 0u64;
-                    while !one_left() && std::time::Instant::now() < deadline {
-                        (0..1000).for_each(|_| sum.add(1u64));
-                        added += 1000;
-                    }
-                    added
-                })
-            });
-            both.map(|thread| thread.join().expect("it only adds"))
-        });
-        assert!(one_left(), "they never met");
-        assert_eq!([&one, &other].map(SumCell::total::<u64>), recorded);
     }
 }

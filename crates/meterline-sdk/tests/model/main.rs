@@ -1,6 +1,7 @@
-//! A model checker goes through every interleaving, and every order that the memory model allows, of
-//! recording into a series while it ends. What is checked is the very code of `src/recorded/entry.rs`,
-//! over a histogram reduced to its sum and one bucket.
+//! A model checker goes through every interleaving, and the orders that it knows the memory model to allow,
+//! of recording into a series while it ends. What is checked is the very code of `src/recorded/entry.rs`,
+//! over a histogram reduced to its sum and one bucket; in `stripes`, the very code of the cells, while
+//! they grow.
 
 mod cell;
 #[path = "../../src/recorded/entry.rs"]
@@ -9,11 +10,8 @@ mod entry;
 #[path = "../../src/number.rs"]
 #[allow(dead_code, unreachable_pub, reason = "not all of it takes part")]
 mod number;
-
-/// What `src/sync.rs` is in the library.
-mod sync {
-    pub(crate) use loom::sync::atomic;
-}
+mod stripes;
+mod sync;
 
 /// Exemplars take no part.
 mod exemplar {
