@@ -48,7 +48,8 @@ thread_local! {
     };
 }
 
-/// What is looked for: a stream (by its process-wide number), and attributes with their hash.
+/// What is looked for: a stream (by its process-wide number), and attributes with their hash, in which
+/// their order may count.
 #[derive(Clone, Copy)]
 pub(crate) struct Wanted<'a> {
     pub(crate) stream: u64,

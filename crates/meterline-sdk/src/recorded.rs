@@ -11,6 +11,7 @@ use foldhash::fast::RandomState;
 use opentelemetry::KeyValue;
 use parking_lot::Mutex;
 
+use crate::attributes;
 use crate::cell::Places;
 use crate::diagnostics::Diagnostics;
 use crate::exemplar::ExemplarFilter;
@@ -105,7 +106,7 @@ impl Recorded {
         }
         let wanted = Wanted {
             stream: self.id,
-            hash: self.hash(attributes),
+            hash: attributes::hash_as_given(&self.hasher, attributes),
             attributes,
         };
         let known = lookup::with_remembered(wanted, |entry| {
@@ -119,7 +120,7 @@ impl Recorded {
     /// Records into an entry that this thread does not remember, and remembers it.
     #[cold]
     fn record_found<M: Measure>(&self, value: M, wanted: Wanted<'_>) {
-        match self.find_kept(wanted.hash, wanted.attributes, value) {
+        match self.find_kept(self.hash(wanted.attributes), wanted.attributes, value) {
             Found::Exact(entry) => {
                 self.record_into(&entry, value, wanted.attributes);
                 lookup::remember(wanted, entry, self.plan.filter.is_some());

@@ -42,7 +42,6 @@ impl Recorded {
             .get_or_init(|| self.create(Attributes::overflow().clone(), first))
     }
 
-    #[inline]
     pub(super) fn hash(&self, attributes: &[KeyValue]) -> u64 {
         attributes::hash(&self.hasher, attributes)
     }
