@@ -34,6 +34,26 @@ impl Number {
         }
     }
 
+    /// The sum; integers wrap, and numbers of different types have none, which leaves this one as it is.
+    pub(crate) fn plus(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::U64(a), Self::U64(b)) => Self::U64(a.wrapping_add(b)),
+            (Self::I64(a), Self::I64(b)) => Self::I64(a.wrapping_add(b)),
+            (Self::F64(a), Self::F64(b)) => Self::F64(a + b),
+            _ => self,
+        }
+    }
+
+    /// Whether this is the smaller of two numbers of one type.
+    pub(crate) fn is_below(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::U64(a), Self::U64(b)) => a < b,
+            (Self::I64(a), Self::I64(b)) => a < b,
+            (Self::F64(a), Self::F64(b)) => a < b,
+            _ => false,
+        }
+    }
+
     /// The difference; integers wrap, as sums of them do. Numbers of different types have none,
     /// which leaves this one as it is.
     pub(crate) fn minus(self, other: Self) -> Self {

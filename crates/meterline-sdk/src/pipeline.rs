@@ -56,6 +56,8 @@ pub(crate) struct Collected {
     pub(crate) ended: Vec<Ended>,
     /// Whether readers choose which kind of histogram they see.
     by_reader: bool,
+    /// Whether a view said how many series there may be, so that readers do not.
+    pub(crate) limited_by_view: bool,
 }
 
 /// Who collects: the address of a reader's progress, or 0 for whoever just asks.
@@ -348,6 +350,7 @@ fn collect_scope(scope: &Scope, occasion: Occasion) -> Vec<Collected> {
             metric,
             ended,
             by_reader: stream.plan().by_reader,
+            limited_by_view: stream.plan().cardinality_limit.is_some(),
         }
     };
     streams.iter().map(collect).collect()

@@ -93,8 +93,7 @@ impl MeterProvider {
     ///
     /// Deltas still report what was recorded until now (of the last 10,000 series of an instrument that
     /// were removed between two collections of a reader). A recording under way counts either before
-    /// or after, as a whole in a sum; of a histogram its part of `sum` may count before and its
-    /// bucket after.
+    /// or after, as a whole.
     pub fn remove(&self, scope: &str, instrument: &str, attributes: &[KeyValue]) -> bool {
         self.pipeline.remove(scope, instrument, attributes)
     }

@@ -5,10 +5,14 @@ use std::time::SystemTime;
 use parking_lot::Mutex;
 
 use crate::pipeline::{Collected, Pipeline, Progress};
-use crate::snapshot::{Data, InstrumentKind, Metric, Snapshot};
+use crate::recorded::Ended;
+use crate::snapshot::{Data, Descriptor, InstrumentKind, Metric, Snapshot};
+use limit::{Known, Places};
 
 mod delta;
 mod exponential;
+mod limit;
+mod merge;
 
 /// One of those who read: it sees what all recorded, in the form it asked for. Readers share one
 /// store and disturb neither each other nor those who record. See
@@ -47,6 +51,16 @@ pub struct ReaderOptions {
     pub temporality: TemporalityPreference,
     /// Which kind of histogram it sees where no view says.
     pub histograms: HistogramPreference,
+    /// How many series of each instrument it sees where no view says (OpenTelemetry metrics SDK,
+    /// "Configuring cardinality limits"); `None`, the default, as many as there are. All others are added
+    /// up for it under `otel.metric.overflow`, without exemplars; as everywhere, that series and the one
+    /// without attributes do not count.
+    ///
+    /// What is remembered, and so what memory is used, is for the provider to limit
+    /// ([`with_cardinality_limit`](crate::MeterProviderBuilder::with_cardinality_limit)). A series that has
+    /// a place here keeps it, and one that has none gets none before it ends. When it does, the overflow
+    /// series keeps what it counted; of gauges it shows the last in order.
+    pub cardinality_limit: Option<usize>,
 }
 
 /// What histogram instruments are to a reader unless a view says so (OpenTelemetry OTLP metrics
@@ -97,6 +111,8 @@ struct Seen {
     /// By the address of their descriptor, which they keep alive; with the number of the latest
     /// removal that is in what was reported.
     metrics: HashMap<usize, (Metric, u64)>,
+    /// Where series are shown, if there is a limit; by the same address.
+    places: HashMap<usize, (Arc<Descriptor>, Places)>,
 }
 
 impl Reader {
@@ -129,11 +145,19 @@ impl Reader {
         let since = since.unwrap_or(SystemTime::UNIX_EPOCH);
         let mut last = std::mem::take(&mut seen.metrics);
         let snapshot = collection.map(|collected| {
-            let Collected { metric, ended, .. } = collected.seen_as(self.options.histograms);
+            let collected = collected.seen_as(self.options.histograms);
+            let most = self.options.cardinality_limit;
+            let most = most.filter(|_| !collected.limited_by_view);
+            let Collected { metric, ended, .. } = collected;
             if !self.options.temporality.is_delta(&metric) {
+                let metric = match most {
+                    Some(most) => seen.limited(metric, &ended, most),
+                    None => metric,
+                };
                 return Some(metric).filter(|metric| !metric.series.is_empty());
             }
             let key = Arc::as_ptr(&metric.descriptor).addr();
+            let limit = most.map(|most| seen.take_places(&metric, most));
             let (before, heard_of) = last.remove(&key).unzip();
             let heard_of = heard_of.unwrap_or(0);
             let new = ended.iter().filter(|ended| ended.number > heard_of);
@@ -142,6 +166,15 @@ impl Reader {
             let (delta, now) = delta::subtract(points, before.as_ref(), since);
             let heard_of = ended.last().map_or(heard_of, |ended| ended.number);
             seen.metrics.insert(key, (now, heard_of));
+            let delta = match limit {
+                Some((mut places, before)) => {
+                    let delta = places.delta(before.as_ref(), delta);
+                    let descriptor = Arc::clone(&delta.descriptor);
+                    seen.places.insert(key, (descriptor, places));
+                    delta
+                }
+                None => delta,
+            };
             (!delta.series.is_empty()).then_some(delta)
         });
         let mut progress = self.progress.lock();
@@ -150,6 +183,26 @@ impl Reader {
             progress.recorded = began;
         }
         snapshot
+    }
+}
+
+impl Seen {
+    /// As many of cumulative points as there are places for, and the rest in one.
+    fn limited(&mut self, metric: Metric, ended: &[Ended], most: usize) -> Metric {
+        let key = Arc::as_ptr(&metric.descriptor).addr();
+        let descriptor = Arc::clone(&metric.descriptor);
+        let before = self.places.remove(&key).map(|(_, places)| places);
+        let (metric, places) = Places::cumulative(metric, ended, before, most);
+        self.places.insert(key, (descriptor, places));
+        metric
+    }
+
+    /// The places of these series, to be put back, and those of the series before.
+    fn take_places(&mut self, metric: &Metric, most: usize) -> (Places, Option<Known>) {
+        let key = Arc::as_ptr(&metric.descriptor).addr();
+        let before = self.places.remove(&key).map(|(_, places)| places);
+        let known = before.as_ref().map(Places::known);
+        (Places::now(metric, before, most), known)
     }
 }
 

@@ -1,10 +1,11 @@
 //! What came since a reader's last collection: the cumulative points less those it saw before.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::exponential;
+use super::{exponential, merge};
 use crate::recorded::Ended;
 use crate::series::{Series, SeriesList};
 use crate::snapshot::{
@@ -70,7 +71,7 @@ pub(super) fn with_ended<'a>(
                 .is_some_and(|at| last.data.point(at) == ended.data)
         })
     };
-    let ended: Vec<&Ended> = ended.filter(|ended| !was_reported(ended)).collect();
+    let ended = joined(ended.filter(|ended| !was_reported(ended)));
     if ended.is_empty() {
         return Points {
             now,
@@ -78,8 +79,10 @@ pub(super) fn with_ended<'a>(
             waits: false,
         };
     }
-    let attributes = ended.iter().map(|ended| ended.series.attributes());
-    let attributes: BTreeSet<&Attributes> = attributes.collect();
+    let attributes: BTreeSet<&Attributes> = ended
+        .iter()
+        .map(|(series, _)| series.attributes())
+        .collect();
     let has_ended = |series: &Series| attributes.contains(series.attributes());
     let living = now.series.iter().enumerate();
     let living = living.filter(|(_, series)| !has_ended(series));
@@ -88,7 +91,7 @@ pub(super) fn with_ended<'a>(
         .chain(
             ended
                 .iter()
-                .map(|ended| (&ended.series, ended.data.clone(), true)),
+                .map(|(series, data)| (series, data.clone(), true)),
         )
         .collect();
     all.sort_by(|a, b| a.0.attributes().cmp(b.0.attributes()));
@@ -108,6 +111,22 @@ pub(super) fn with_ended<'a>(
     // They are of the points as they were.
     now.exemplars = Exemplars::default();
     Points { now, ended, waits }
+}
+
+/// What ended, as one point where a series ended, came back and ended again.
+fn joined<'a>(ended: impl Iterator<Item = &'a Ended>) -> Vec<(Arc<Series>, Data)> {
+    let mut joined: Vec<(Arc<Series>, Data)> = Vec::new();
+    let mut known: BTreeMap<&Attributes, usize> = BTreeMap::new();
+    for ended in ended {
+        match known.entry(ended.series.attributes()) {
+            Entry::Occupied(at) => merge::add(&mut joined[*at.get()].1, &ended.data, 0),
+            Entry::Vacant(new) => {
+                new.insert(joined.len());
+                joined.push((Arc::clone(&ended.series), ended.data.clone()));
+            }
+        }
+    }
+    joined
 }
 
 /// Where a series is in a list that is in order of attributes.

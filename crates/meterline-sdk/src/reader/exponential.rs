@@ -1,5 +1,7 @@
-//! Subtracting exponential histograms whose scales may differ.
+//! Adding and subtracting exponential histograms whose scales may differ.
 
+use crate::Number;
+use crate::cell::exponential::ExponentialOptions;
 use crate::snapshot::{ExponentialBuckets, ExponentialHistograms, ExponentialPoint};
 
 /// Buckets of one scale: the index of the first one, and the counts from there on.
@@ -35,7 +37,75 @@ pub(super) fn push_difference(
     });
 }
 
+/// Pushes both together, at the finest scale at which they have no more buckets than the one that has
+/// more, or than such histograms have by default.
+pub(super) fn push_sum(
+    to: &mut ExponentialHistograms,
+    one: ExponentialPoint<'_>,
+    other: ExponentialPoint<'_>,
+    min_max: Option<(Number, Number)>,
+) {
+    let longest = [one.positive, one.negative, other.positive, other.negative]
+        .map(|buckets| buckets.counts.len())
+        .into_iter()
+        .fold(ExponentialOptions::default().max_size, usize::max);
+    let mut scale = one.scale.min(other.scale);
+    let (positive, negative) = loop {
+        let at_scale =
+            |buckets, of: i8| Buckets::downscaled(buckets, u32::from(of.abs_diff(scale)));
+        let plus =
+            |ours, theirs| at_scale(ours, one.scale).plus(&at_scale(theirs, other.scale), longest);
+        match (
+            plus(one.positive, other.positive),
+            plus(one.negative, other.negative),
+        ) {
+            (Some(positive), Some(negative)) => break (positive, negative),
+            _ => scale -= 1,
+        }
+    };
+    to.push(ExponentialPoint {
+        scale,
+        zero_count: one.zero_count + other.zero_count,
+        zero_threshold: one.zero_threshold.max(other.zero_threshold),
+        positive: positive.as_point(),
+        negative: negative.as_point(),
+        sum: one.sum.plus(other.sum),
+        min_max,
+    });
+}
+
 impl Buckets {
+    /// Both together, which are of the same scale, unless that takes more buckets than `most`.
+    fn plus(self, other: &Self, most: usize) -> Option<Self> {
+        if self.counts.is_empty() || other.counts.is_empty() {
+            let counts = if self.counts.is_empty() {
+                other.counts.clone()
+            } else {
+                self.counts
+            };
+            let offset = if other.counts.is_empty() {
+                self.offset
+            } else {
+                other.offset
+            };
+            return Some(Self { offset, counts });
+        }
+        let offset = self.offset.min(other.offset);
+        let from = |buckets: &Self| buckets.offset.abs_diff(offset) as usize;
+        let len = (from(&self) + self.counts.len()).max(from(other) + other.counts.len());
+        if len > most {
+            return None;
+        }
+        let mut counts = vec![0; len];
+        for buckets in [&self, other] {
+            let from = from(buckets);
+            for (sum, count) in counts[from..].iter_mut().zip(&buckets.counts) {
+                *sum += count;
+            }
+        }
+        Some(Self { offset, counts })
+    }
+
     /// Each step down merges pairs of buckets: index `i` becomes `i >> 1`.
     fn downscaled(buckets: ExponentialBuckets<'_>, steps: u32) -> Self {
         let offset = buckets.offset >> steps;
@@ -81,7 +151,6 @@ impl Buckets {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Number;
 
     fn point<'a>(scale: i8, offset: i32, counts: &'a [u64], sum: f64) -> ExponentialPoint<'a> {
         ExponentialPoint {
@@ -126,5 +195,34 @@ mod tests {
             counts: &[3],
         };
         assert_eq!(points, [expected, ExponentialBuckets::default()]);
+    }
+
+    #[test]
+    fn far_apart_ones_are_added_up_at_a_scale_that_holds_both() {
+        let near = point(7, 0, &[1; 100], 1.0);
+        let far = point(7, 1280, &[2; 160], 2.0);
+        let mut sum = ExponentialHistograms::default();
+        push_sum(&mut sum, near, far, None);
+        push_sum(&mut sum, near, near, None);
+        let sums: Vec<_> = sum.iter().collect();
+        assert_eq!(sums[0].count(), 3 + 100 + 3 + 320);
+        assert!(sums[0].positive.counts.len() <= 160);
+        // 1440 buckets take four steps down to be 160 at most.
+        assert_eq!((sums[0].scale, sums[0].positive.offset), (3, 0));
+        assert_eq!(sums[0].sum, Number::F64(3.0));
+        assert_eq!((sums[1].scale, sums[1].positive.counts), (7, &[2; 100][..]));
+    }
+
+    #[test]
+    fn nothing_adds_nothing() {
+        let some = point(2, -3, &[1, 0, 2], 4.0);
+        let none = ExponentialPoint {
+            zero_count: 0,
+            ..point(2, 0, &[], 0.0)
+        };
+        let mut sum = ExponentialHistograms::default();
+        push_sum(&mut sum, some, none, some.min_max);
+        push_sum(&mut sum, none, some, some.min_max);
+        assert!(sum.iter().all(|sum| sum == some));
     }
 }

@@ -27,7 +27,13 @@ impl Data {
     /// The one point at this position.
     pub(crate) fn point(&self, at: usize) -> Self {
         let mut data = self.empty();
-        match (&mut data, self) {
+        data.push_from(self, at);
+        data
+    }
+
+    /// Adds the point at this position of data of the same kind.
+    pub(crate) fn push_from(&mut self, from: &Self, at: usize) {
+        match (self, from) {
             (Self::Sum { values: to, .. }, Self::Sum { values, .. })
             | (Self::Gauge(to), Self::Gauge(values)) => to.push(values[at]),
             (Self::Histogram(to), Self::Histogram(from)) => to.extend(from, at..at + 1),
@@ -40,7 +46,6 @@ impl Data {
             }
             _ => {}
         }
-        data
     }
 
     /// Adds the points of data of the same kind.

@@ -1,0 +1,76 @@
+//! Adding points up, as if all of them had been recorded into one series.
+
+use std::sync::Arc;
+
+use super::exponential;
+use crate::Number;
+use crate::snapshot::{Data, ExponentialHistograms, Histograms};
+
+type MinMax = Option<(Number, Number)>;
+
+/// Adds a point of data of the same kind to the only point of `sum`, which becomes that point if there
+/// is none yet. Of gauges the later point counts.
+pub(super) fn add(sum: &mut Data, from: &Data, at: usize) {
+    if sum.is_empty() {
+        return sum.push_from(from, at);
+    }
+    match (sum, from) {
+        (Data::Sum { values: sum, .. }, Data::Sum { values, .. }) => {
+            sum[0] = sum[0].plus(values[at]);
+        }
+        (Data::Gauge(sum), Data::Gauge(values)) => sum[0] = values[at],
+        (Data::Histogram(sum), Data::Histogram(from)) => add_explicit(sum, from, at),
+        (Data::ExponentialHistogram(sum), Data::ExponentialHistogram(from)) => {
+            add_exponential(sum, from, at);
+        }
+        (Data::Both(sum, more_sum), Data::Both(from, more_from)) => {
+            add_explicit(sum, from, at);
+            add_exponential(more_sum, more_from, at);
+        }
+        _ => {}
+    }
+}
+
+fn add_explicit(sum: &mut Histograms, from: &Histograms, at: usize) {
+    let (Some(one), Some(other)) = (sum.iter().next(), from.iter().nth(at)) else {
+        return;
+    };
+    if one.counts.len() != other.counts.len() {
+        return;
+    }
+    let counts = one.counts.iter().zip(other.counts).map(|(a, b)| a + b);
+    let mut added = Histograms::new(Arc::clone(sum.bounds()));
+    added.push(
+        counts,
+        one.sum.plus(other.sum),
+        extremes(one.min_max, other.min_max),
+    );
+    *sum = added;
+}
+
+fn add_exponential(sum: &mut ExponentialHistograms, from: &ExponentialHistograms, at: usize) {
+    let (Some(one), Some(other)) = (sum.iter().next(), from.iter().nth(at)) else {
+        return;
+    };
+    let mut added = ExponentialHistograms::default();
+    exponential::push_sum(&mut added, one, other, extremes(one.min_max, other.min_max));
+    *sum = added;
+}
+
+/// Those of both together.
+fn extremes(one: MinMax, other: MinMax) -> MinMax {
+    let (Some((low, high)), Some((other_low, other_high))) = (one, other) else {
+        return one.or(other);
+    };
+    let low = if other_low.is_below(low) {
+        other_low
+    } else {
+        low
+    };
+    let high = if high.is_below(other_high) {
+        other_high
+    } else {
+        high
+    };
+    Some((low, high))
+}
