@@ -214,6 +214,18 @@ impl Histograms {
         &self.bounds
     }
 
+    /// # Panics
+    /// If there is none at this position.
+    pub(crate) fn point(&self, at: usize) -> HistogramPoint<'_> {
+        let buckets = self.bounds.len() + 1;
+        let (sum, min_max) = self.totals[at];
+        HistogramPoint {
+            counts: &self.counts[at * buckets..][..buckets],
+            sum,
+            min_max,
+        }
+    }
+
     /// The points, in the order of the metric's series.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = HistogramPoint<'_>> {
         let buckets = self.counts.chunks_exact(self.bounds.len() + 1);

@@ -238,6 +238,26 @@ fn a_limit_that_a_view_sets_counts_for_all_readers() {
     assert_eq!(shown(&reader.collect(), "c").len(), 4);
 }
 
+#[test]
+fn the_overflow_of_the_provider_is_in_that_of_the_reader_also_when_it_ends() {
+    let provider = MeterProvider::builder().with_cardinality_limit(2).build();
+    let reader = limited(&provider, 1, TemporalityPreference::Cumulative);
+    let counter = provider.meter("test").u64_counter("c").build();
+    (1..=4).for_each(|n| counter.add(n.into(), &id(n)));
+    assert_eq!(
+        shown(&reader.collect(), "c"),
+        expected(&[("1", 1), (OVERFLOW, 9)])
+    );
+    let overflow = [KeyValue::new("otel.metric.overflow", true)];
+    assert!(provider.remove("test", "c", &overflow));
+    for _ in 0..2 {
+        assert_eq!(
+            shown(&reader.collect(), "c"),
+            expected(&[("1", 1), (OVERFLOW, 9)])
+        );
+    }
+}
+
 /// A step of random work on two instruments.
 #[derive(Clone, Debug)]
 enum Step {

@@ -74,7 +74,7 @@ impl HistogramCell {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn record<M: Measure>(&self, value: M) {
         let bucket = bucket_of(&self.bounds, value.as_f64());
         if let Some(stripes) = self.more.get() {

@@ -53,7 +53,7 @@ pub(crate) enum Taken {
 
 impl Cell {
     /// Records one measurement. Waits for nobody.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn record<M: Measure>(&self, value: M) {
         match self {
             Self::Sum(sum) => sum.add(value),

@@ -30,7 +30,7 @@ impl SumCell {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn add<M: Measure>(&self, value: M) {
         if let Some(stripes) = self.more.get() {
             return stripes.add(value);

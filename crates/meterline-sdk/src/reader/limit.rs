@@ -5,6 +5,7 @@
 //! collection the first in order get the places that are free.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::merge;
@@ -46,8 +47,11 @@ fn place_of(series: &Series, list: &[Arc<Series>], folded: &[bool]) -> Option<bo
 
 /// Whether a series takes none of the places: the one without attributes, and the store's overflow.
 fn is_exempt(series: &Series) -> bool {
-    let attributes = series.attributes();
-    attributes.is_empty() || attributes == Attributes::overflow()
+    series.attributes().is_empty() || is_overflow(series)
+}
+
+fn is_overflow(series: &Series) -> bool {
+    series.attributes() == Attributes::overflow()
 }
 
 impl Places {
@@ -121,26 +125,20 @@ impl Places {
         if Arc::ptr_eq(&self.series, &now.series) {
             return None;
         }
-        let mut gone = data.empty();
-        let folded = self
-            .series
+        let by_address = ended
             .iter()
-            .enumerate()
-            .filter(|(at, _)| self.folded[*at]);
-        for (at, series) in folded {
+            .map(|one| (Arc::as_ptr(&one.series), &one.data));
+        let at_end: HashMap<*const Series, &Data> = by_address.collect();
+        let mut gone = data.empty();
+        for (at, series) in self.series.iter().enumerate() {
             let of = |known: &Arc<Series>| known.attributes().cmp(series.attributes());
-            let is_there = now
-                .series
-                .binary_search_by(of)
-                .is_ok_and(|at| Arc::ptr_eq(&now.series[at], series));
-            if is_there {
+            let found = now.series.binary_search_by(of);
+            let is_there = found.is_ok_and(|at| Arc::ptr_eq(&now.series[at], series));
+            if is_there || !(self.folded[at] || is_overflow(series)) {
                 continue;
             }
-            match ended
-                .iter()
-                .find(|ended| Arc::ptr_eq(&ended.series, series))
-            {
-                Some(ended) => merge::add(&mut gone, &ended.data, 0),
+            match at_end.get(&Arc::as_ptr(series)) {
+                Some(ended) => merge::add(&mut gone, ended, 0),
                 // It expired, which it does with what all readers have seen.
                 None => merge::add(&mut gone, data, at),
             }
@@ -154,7 +152,7 @@ impl Places {
         let mut shown: Vec<(Option<usize>, &Arc<Series>)> = Vec::new();
         let mut start = None;
         for (at, series) in metric.series.iter().enumerate() {
-            if folded[at] || series.attributes() == Attributes::overflow() {
+            if folded[at] || is_overflow(series) {
                 merge::add(&mut sum, &metric.data, at);
                 start = start.into_iter().chain([series.start_nanos()]).min();
             } else {

@@ -32,12 +32,7 @@ pub(super) fn add(sum: &mut Data, from: &Data, at: usize) {
 }
 
 fn add_explicit(sum: &mut Histograms, from: &Histograms, at: usize) {
-    let (Some(one), Some(other)) = (sum.iter().next(), from.iter().nth(at)) else {
-        return;
-    };
-    if one.counts.len() != other.counts.len() {
-        return;
-    }
+    let (one, other) = (sum.point(0), from.point(at));
     let counts = one.counts.iter().zip(other.counts).map(|(a, b)| a + b);
     let mut added = Histograms::new(Arc::clone(sum.bounds()));
     added.push(
@@ -49,9 +44,7 @@ fn add_explicit(sum: &mut Histograms, from: &Histograms, at: usize) {
 }
 
 fn add_exponential(sum: &mut ExponentialHistograms, from: &ExponentialHistograms, at: usize) {
-    let (Some(one), Some(other)) = (sum.iter().next(), from.iter().nth(at)) else {
-        return;
-    };
+    let (one, other) = (sum.point(0), from.point(at));
     let mut added = ExponentialHistograms::default();
     exponential::push_sum(&mut added, one, other, extremes(one.min_max, other.min_max));
     *sum = added;

@@ -58,7 +58,7 @@ impl Entry {
     }
 
     /// Records unless the entry is dormant; whether it did.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn record<M: Measure>(&self, value: M) -> bool {
         if self.state.load(Relaxed) != ACTIVE && !self.stir() {
             return false;

@@ -87,7 +87,7 @@ impl ExponentialHistograms {
 
     /// # Panics
     /// If there is none at this position.
-    pub(super) fn point(&self, at: usize) -> ExponentialPoint<'_> {
+    pub(crate) fn point(&self, at: usize) -> ExponentialPoint<'_> {
         let point = &self.points[at];
         let buckets = |(offset, from): (i32, usize), to| ExponentialBuckets {
             offset,
