@@ -54,6 +54,11 @@ impl Number {
         }
     }
 
+    /// This or the other one of the same type, whichever is larger.
+    pub(crate) fn at_least(self, other: Self) -> Self {
+        if self.is_below(other) { other } else { self }
+    }
+
     /// The difference; integers wrap, as sums of them do. Numbers of different types have none,
     /// which leaves this one as it is.
     pub(crate) fn minus(self, other: Self) -> Self {

@@ -59,7 +59,8 @@ pub struct ReaderOptions {
     /// What is remembered, and so what memory is used, is for the provider to limit
     /// ([`with_cardinality_limit`](crate::MeterProviderBuilder::with_cardinality_limit)). A series that has
     /// a place here keeps it, and one that has none gets none before it ends. When it does, the overflow
-    /// series keeps what it counted; of gauges it shows the last in order.
+    /// series keeps what it counted; of gauges it shows the last in order. It knows the smallest and the
+    /// largest value if they are known of all it adds up.
     pub cardinality_limit: Option<usize>,
 }
 

@@ -38,7 +38,7 @@ fn add_explicit(sum: &mut Histograms, from: &Histograms, at: usize) {
     added.push(
         counts,
         one.sum.plus(other.sum),
-        extremes(one.min_max, other.min_max),
+        extremes((one.count(), one.min_max), (other.count(), other.min_max)),
     );
     *sum = added;
 }
@@ -46,24 +46,21 @@ fn add_explicit(sum: &mut Histograms, from: &Histograms, at: usize) {
 fn add_exponential(sum: &mut ExponentialHistograms, from: &ExponentialHistograms, at: usize) {
     let (one, other) = (sum.point(0), from.point(at));
     let mut added = ExponentialHistograms::default();
-    exponential::push_sum(&mut added, one, other, extremes(one.min_max, other.min_max));
+    let min_max = extremes((one.count(), one.min_max), (other.count(), other.min_max));
+    exponential::push_sum(&mut added, one, other, min_max);
     *sum = added;
 }
 
-/// Those of both together.
-fn extremes(one: MinMax, other: MinMax) -> MinMax {
-    let (Some((low, high)), Some((other_low, other_high))) = (one, other) else {
-        return one.or(other);
-    };
+/// Those of both together, of which there are so many values; not known unless both are.
+fn extremes((count, one): (u64, MinMax), (other_count, other): (u64, MinMax)) -> MinMax {
+    if count == 0 || other_count == 0 {
+        return if count == 0 { other } else { one };
+    }
+    let ((low, high), (other_low, other_high)) = (one?, other?);
     let low = if other_low.is_below(low) {
         other_low
     } else {
         low
     };
-    let high = if high.is_below(other_high) {
-        other_high
-    } else {
-        high
-    };
-    Some((low, high))
+    Some((low, high.at_least(other_high)))
 }

@@ -1,0 +1,25 @@
+//! What the overflow of a reader with a limit shows: of every kind of point, and beside readers that
+//! see all.
+
+mod overflow;
+
+use meterline_sdk::{
+    MeterProvider, Metric, Reader, ReaderOptions, Snapshot, TemporalityPreference,
+};
+use opentelemetry::KeyValue;
+
+fn limited(provider: &MeterProvider, limit: usize, temporality: TemporalityPreference) -> Reader {
+    let mut options = ReaderOptions::default();
+    options.cardinality_limit = Some(limit);
+    options.temporality = temporality;
+    provider.reader(options)
+}
+
+fn id(id: u8) -> [KeyValue; 1] {
+    [KeyValue::new("id", i64::from(id))]
+}
+
+fn metric<'a>(snapshot: &'a Snapshot, name: &str) -> Option<&'a Metric> {
+    let mut metrics = snapshot.metrics.iter();
+    metrics.find(|metric| metric.descriptor.name == name)
+}

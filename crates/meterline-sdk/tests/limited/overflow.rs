@@ -1,0 +1,29 @@
+//! One case for each thing that an overflow series promises.
+
+use meterline_sdk::{Data, MeterProvider, Number, Snapshot, TemporalityPreference};
+use opentelemetry::metrics::MeterProvider as _;
+
+use super::{id, limited, metric};
+
+#[test]
+fn extremes_that_are_not_known_of_all_are_not_told() {
+    let provider = MeterProvider::default();
+    let deltas = limited(&provider, 0, TemporalityPreference::Delta);
+    let all = limited(&provider, 0, TemporalityPreference::Cumulative);
+    let histogram = provider.meter("test").f64_histogram("h").build();
+    let extremes = |snapshot: &Snapshot| match &metric(snapshot, "h").expect("a point").data {
+        Data::Histogram(points) => points.iter().map(|point| point.min_max).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    let between = |low, high| vec![Some((Number::F64(low), Number::F64(high)))];
+    histogram.record(1.0, &id(1));
+    histogram.record(9.0, &id(2));
+    assert_eq!(extremes(&deltas.collect()), between(1.0, 9.0));
+    // Of the first two it is not known which values are new.
+    histogram.record(100.0, &id(1));
+    histogram.record(5.0, &id(3));
+    assert_eq!(extremes(&deltas.collect()), [None]);
+    assert_eq!(extremes(&all.collect()), between(1.0, 100.0));
+    histogram.record(7.0, &id(4));
+    assert_eq!(extremes(&deltas.collect()), between(7.0, 7.0));
+}
