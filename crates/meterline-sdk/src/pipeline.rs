@@ -117,6 +117,11 @@ impl Pipeline {
         &self.resource
     }
 
+    /// How many series of an instrument are remembered where no view says.
+    pub(crate) fn cardinality_limit(&self) -> usize {
+        self.cardinality_limit
+    }
+
     pub(crate) fn views(&self) -> &[View] {
         &self.views
     }

@@ -57,10 +57,12 @@ pub struct ReaderOptions {
     /// without attributes do not count.
     ///
     /// What is remembered, and so what memory is used, is for the provider to limit
-    /// ([`with_cardinality_limit`](crate::MeterProviderBuilder::with_cardinality_limit)). A series that has
-    /// a place here keeps it, and one that has none gets none before it ends. When it does, the overflow
-    /// series keeps what it counted; of gauges it shows the last in order. It knows the smallest and the
-    /// largest value if they are known of all it adds up.
+    /// ([`with_cardinality_limit`](crate::MeterProviderBuilder::with_cardinality_limit)); one here that is
+    /// not below that changes nothing.
+    ///
+    /// A series that has a place here keeps it, and one that has none gets none before it ends. When it
+    /// does, the overflow series keeps what it counted; of gauges it shows the last in order. It knows the
+    /// smallest and the largest value if they are known of all it adds up.
     pub cardinality_limit: Option<usize>,
 }
 
@@ -145,9 +147,9 @@ impl Reader {
         let since = seen.time.replace(collection.time);
         let since = since.unwrap_or(SystemTime::UNIX_EPOCH);
         let mut last = std::mem::take(&mut seen.metrics);
+        let most = self.most();
         let snapshot = collection.map(|collected| {
             let collected = collected.seen_as(self.options.histograms);
-            let most = self.options.cardinality_limit;
             let most = most.filter(|_| !collected.limited_by_view);
             let Collected { metric, ended, .. } = collected;
             if !self.options.temporality.is_delta(&metric) {
@@ -184,6 +186,13 @@ impl Reader {
             progress.recorded = began;
         }
         snapshot
+    }
+
+    /// How many series of an instrument it sees, if there may be more: where no more are remembered
+    /// than it asks for there is nothing to add up.
+    fn most(&self) -> Option<usize> {
+        let most = self.options.cardinality_limit?;
+        (most < self.pipeline.cardinality_limit()).then_some(most)
     }
 }
 

@@ -1,9 +1,37 @@
 //! One case for each thing that an overflow series promises.
 
-use meterline_sdk::{Data, MeterProvider, Number, Snapshot, TemporalityPreference};
+use std::sync::Arc;
+
+use meterline_sdk::{Data, MeterProvider, Number, ReaderOptions, Snapshot, TemporalityPreference};
 use opentelemetry::metrics::MeterProvider as _;
 
 use super::{id, limited, metric};
+
+#[test]
+fn a_limit_that_is_no_smaller_than_the_providers_changes_nothing() {
+    for temporality in [
+        TemporalityPreference::Cumulative,
+        TemporalityPreference::Delta,
+    ] {
+        let provider = MeterProvider::builder().with_cardinality_limit(2).build();
+        let mut options = ReaderOptions::default();
+        options.temporality = temporality;
+        let all = provider.reader(options);
+        let two = limited(&provider, 2, temporality);
+        let counter = provider.meter("test").u64_counter("c").build();
+        for round in 0..6u8 {
+            (0..4).for_each(|n| counter.add(1, &id(round + n)));
+            counter.add(1, &[]);
+            let (all, two) = (all.collect(), two.collect());
+            let [all, two] = [&all, &two].map(|all| metric(all, "c").expect("it has series"));
+            assert_eq!(two.data, all.data, "{round}");
+            assert!(Arc::ptr_eq(&two.series[0], &all.series[0]));
+            assert_eq!(two.series.len(), all.series.len());
+            // Its place goes to another one before the next collection.
+            provider.remove("test", "c", &id(round));
+        }
+    }
+}
 
 #[test]
 fn extremes_that_are_not_known_of_all_are_not_told() {
