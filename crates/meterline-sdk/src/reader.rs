@@ -61,8 +61,9 @@ pub struct ReaderOptions {
     /// not below that changes nothing.
     ///
     /// A series that has a place here keeps it, and one that has none gets none before it ends. When it
-    /// does, the overflow series keeps what it counted; of gauges it shows the last in order. It knows the
-    /// smallest and the largest value if they are known of all it adds up.
+    /// does, the overflow series keeps what it counted; of gauges it shows the last in order. Of what
+    /// callbacks say it shows what there is, and where that is less than before, it begins anew with a
+    /// newer start. It knows the smallest and the largest value if they are known of all it adds up.
     pub cardinality_limit: Option<usize>,
 }
 
@@ -154,7 +155,7 @@ impl Reader {
             let Collected { metric, ended, .. } = collected;
             if !self.options.temporality.is_delta(&metric) {
                 let metric = match most {
-                    Some(most) => seen.limited(metric, &ended, most),
+                    Some(most) => seen.limited(metric, &ended, most, since),
                     None => metric,
                 };
                 return Some(metric).filter(|metric| !metric.series.is_empty());
@@ -198,11 +199,17 @@ impl Reader {
 
 impl Seen {
     /// As many of cumulative points as there are places for, and the rest in one.
-    fn limited(&mut self, metric: Metric, ended: &[Ended], most: usize) -> Metric {
+    fn limited(
+        &mut self,
+        metric: Metric,
+        ended: &[Ended],
+        most: usize,
+        since: SystemTime,
+    ) -> Metric {
         let key = Arc::as_ptr(&metric.descriptor).addr();
         let descriptor = Arc::clone(&metric.descriptor);
         let before = self.places.remove(&key).map(|(_, places)| places);
-        let (metric, places) = Places::cumulative(metric, ended, before, most);
+        let (metric, places) = Places::cumulative(metric, ended, before, most, since);
         self.places.insert(key, (descriptor, places));
         metric
     }

@@ -7,12 +7,16 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::merge;
+use crate::Attributes;
 use crate::recorded::Ended;
 use crate::series::{Series, SeriesList};
-use crate::snapshot::{Data, Exemplars, InstrumentKind, Metric, Temporality};
-use crate::{Attributes, Number};
+use crate::snapshot::{Data, InstrumentKind, Metric};
+use overflow::Overflow;
+
+mod overflow;
 
 /// Where the series of an instrument are for a reader.
 pub(super) struct Places {
@@ -29,15 +33,6 @@ pub(super) struct Places {
 
 /// A list of series, and which of them are added up.
 pub(super) type Known = (SeriesList, Vec<bool>);
-
-/// What the reader sees instead of those that are added up.
-struct Overflow {
-    series: Arc<Series>,
-    /// The list with it, made anew when series come or go.
-    shown: SeriesList,
-    /// The total it showed last, of a sum.
-    total: Option<Number>,
-}
 
 /// Whether a series with these attributes is added up, if there is one.
 fn place_of(series: &Series, list: &[Arc<Series>], folded: &[bool]) -> Option<bool> {
@@ -73,12 +68,13 @@ impl Places {
         places
     }
 
-    /// What the reader sees of cumulative points.
+    /// What the reader sees of cumulative points, if it collected before at `since`.
     pub(super) fn cumulative(
         metric: Metric,
         ended: &[Ended],
         before: Option<Self>,
         most: usize,
+        since: SystemTime,
     ) -> (Metric, Self) {
         let gone = before
             .as_ref()
@@ -87,14 +83,23 @@ impl Places {
         if let Some(gone) = gone {
             merge::add(&mut places.remainder, &gone, 0);
         }
-        if !places.folded.contains(&true) && places.remainder.is_empty() {
+        let folds = places.folded.contains(&true) || !places.remainder.is_empty();
+        if !folds && places.overflow.is_none() {
             places.data = None;
             return (metric, places);
         }
-        places.data = keeps_what_ended(&metric).then(|| metric.data.clone());
+        let keeps = keeps_what_ended(&metric);
+        places.data = keeps.then(|| metric.data.clone());
         let folded = places.folded.clone();
-        let sum = places.remainder.clone();
-        let metric = places.fold(metric, &folded, sum);
+        let (mut sum, start) = add_up(&metric, &folded, places.remainder.clone());
+        if sum.is_empty() {
+            // If there is one again, it is another one.
+            places.overflow = None;
+            return (metric, places);
+        }
+        let overflow = places.overflow.get_or_insert_with(|| Overflow::new(start));
+        overflow.follow(&mut sum, keeps, since);
+        let metric = overflow.show(metric, &folded, &sum);
         (metric, places)
     }
 
@@ -111,7 +116,9 @@ impl Places {
             return delta;
         }
         let none = delta.data.empty();
-        self.fold(delta, &folded, none)
+        let (sum, start) = add_up(&delta, &folded, none);
+        let overflow = self.overflow.get_or_insert_with(|| Overflow::new(start));
+        overflow.show(delta, &folded, &sum)
     }
 
     /// All series, and which of them are added up.
@@ -145,88 +152,18 @@ impl Places {
         }
         (!gone.is_empty()).then_some(gone)
     }
-
-    /// Shows those that have places, and one that is `sum` and the others, if there is any.
-    fn fold(&mut self, metric: Metric, folded: &[bool], mut sum: Data) -> Metric {
-        // By position, but for the overflow series, which has none.
-        let mut shown: Vec<(Option<usize>, &Arc<Series>)> = Vec::new();
-        let mut start = None;
-        for (at, series) in metric.series.iter().enumerate() {
-            if folded[at] || is_overflow(series) {
-                merge::add(&mut sum, &metric.data, at);
-                start = start.into_iter().chain([series.start_nanos()]).min();
-            } else {
-                shown.push((Some(at), series));
-            }
-        }
-        if sum.is_empty() {
-            return metric;
-        }
-        let overflow = self.overflow.get_or_insert_with(|| Overflow {
-            series: Arc::new(Series::of(
-                Attributes::overflow().clone(),
-                start.unwrap_or_default(),
-            )),
-            shown: Arc::new([]),
-            total: None,
-        });
-        if metric.temporality == Temporality::Cumulative && keeps_what_ended(&metric) {
-            overflow.never_down(&mut sum);
-        }
-        let series = Arc::clone(&overflow.series);
-        let at = shown.partition_point(|(_, known)| known.attributes() < series.attributes());
-        shown.insert(at, (None, &series));
-        overflow.show(&shown);
-        let (mut data, mut exemplars) = (metric.data.empty(), Exemplars::default());
-        for (point, (at, _)) in shown.iter().enumerate() {
-            let Some(at) = *at else {
-                data.push_from(&sum, 0);
-                continue;
-            };
-            data.push_from(&metric.data, at);
-            for exemplar in metric.exemplars.of(at) {
-                exemplars.push(point, exemplar.clone());
-            }
-        }
-        Metric {
-            series: Arc::clone(&overflow.shown),
-            data,
-            exemplars,
-            ..metric
-        }
-    }
 }
 
-impl Overflow {
-    /// Floats that are added up in another order may come out as slightly less.
-    fn never_down(&mut self, sum: &mut Data) {
-        if let Data::Sum {
-            monotonic: true,
-            values,
-        } = sum
-        {
-            if let Some(last) = self.total.filter(|last| values[0].is_below(*last)) {
-                values[0] = last;
-            }
-            self.total = Some(values[0]);
+/// What those hold that are added up, beside what is there already, and when the first of them began.
+fn add_up(metric: &Metric, folded: &[bool], mut sum: Data) -> (Data, Option<u64>) {
+    let mut start = None;
+    for (at, series) in metric.series.iter().enumerate() {
+        if folded[at] || is_overflow(series) {
+            merge::add(&mut sum, &metric.data, at);
+            start = start.into_iter().chain([series.start_nanos()]).min();
         }
     }
-
-    /// Keeps the list of last time unless it is another one.
-    fn show(&mut self, series: &[(Option<usize>, &Arc<Series>)]) {
-        let is_same = self.shown.len() == series.len()
-            && self
-                .shown
-                .iter()
-                .zip(series)
-                .all(|(a, (_, b))| Arc::ptr_eq(a, b));
-        if !is_same {
-            self.shown = series
-                .iter()
-                .map(|(_, series)| Arc::clone(series))
-                .collect();
-        }
-    }
+    (sum, start)
 }
 
 /// Whether what was recorded stays in a total when its series ends. What callbacks say is a total

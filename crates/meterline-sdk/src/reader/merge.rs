@@ -1,4 +1,5 @@
-//! Adding points up, as if all of them had been recorded into one series.
+//! Adding points up, as if all of them had been recorded into one series, and what such a sum may not do
+//! from one collection to the next.
 
 use std::sync::Arc;
 
@@ -63,4 +64,32 @@ fn extremes((count, one): (u64, MinMax), (other_count, other): (u64, MinMax)) ->
         low
     };
     Some((low, high.at_least(other_high)))
+}
+
+/// Whether this is the only point of a sum that may not go down, and less than the one before.
+pub(super) fn is_down(sum: &Data, before: &Data) -> bool {
+    match (sum, before) {
+        (
+            Data::Sum {
+                monotonic: true,
+                values,
+            },
+            Data::Sum { values: before, .. },
+        ) => values[0].is_below(before[0]),
+        _ => false,
+    }
+}
+
+/// Floats that are added up in another order than before may come out as slightly less.
+pub(super) fn never_down(sum: &mut Data, before: &Data) {
+    if let (
+        Data::Sum {
+            monotonic: true,
+            values,
+        },
+        Data::Sum { values: before, .. },
+    ) = (sum, before)
+    {
+        values[0] = values[0].at_least(before[0]);
+    }
 }

@@ -1,11 +1,42 @@
 //! One case for each thing that an overflow series promises.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
-use meterline_sdk::{Data, MeterProvider, Number, ReaderOptions, Snapshot, TemporalityPreference};
+use meterline_sdk::{
+    Data, MeterProvider, Metric, Number, ReaderOptions, Snapshot, TemporalityPreference,
+};
 use opentelemetry::metrics::MeterProvider as _;
 
 use super::{id, limited, metric};
+
+/// The overflow point of this instrument: when its series began, and what it counts.
+fn overflow(snapshot: &Snapshot, name: &str) -> Option<(SystemTime, Data)> {
+    let metric = metric(snapshot, name)?;
+    let at = position(metric)?;
+    let one = |values: &Vec<Number>| vec![values[at]];
+    let data = match &metric.data {
+        Data::Sum { monotonic, values } => Data::Sum {
+            monotonic: *monotonic,
+            values: one(values),
+        },
+        Data::Gauge(values) => Data::Gauge(one(values)),
+        other => panic!("{other:?}"),
+    };
+    Some((metric.series[at].start(), data))
+}
+
+fn position(metric: &Metric) -> Option<usize> {
+    metric.series.iter().position(|series| {
+        let first = series.attributes().first();
+        first.is_some_and(|first| first.key.as_str() == "otel.metric.overflow")
+    })
+}
+
+fn counted(monotonic: bool, value: Number) -> Data {
+    let values = vec![value];
+    Data::Sum { monotonic, values }
+}
 
 #[test]
 fn a_limit_that_is_no_smaller_than_the_providers_changes_nothing() {
@@ -31,6 +62,58 @@ fn a_limit_that_is_no_smaller_than_the_providers_changes_nothing() {
             provider.remove("test", "c", &id(round));
         }
     }
+}
+
+#[test]
+fn an_overflow_of_observations_that_goes_down_begins_anew() {
+    let provider = MeterProvider::default();
+    let reader = limited(&provider, 1, TemporalityPreference::Cumulative);
+    let said = Arc::new(Mutex::new(vec![(1, 1), (2, 20), (3, 300)]));
+    let _observed = provider
+        .meter("test")
+        .u64_observable_counter("o")
+        .with_callback({
+            let said = Arc::clone(&said);
+            move |observer| {
+                let said = said.lock().expect("nobody panics");
+                said.iter()
+                    .for_each(|(n, value)| observer.observe(*value, &id(*n)));
+            }
+        })
+        .build();
+    let say = |now: &[(u8, u64)]| {
+        *said.lock().expect("nobody panics") = now.to_vec();
+        overflow(&reader.collect(), "o")
+    };
+    let total = |value| counted(true, Number::U64(value));
+    let (start, all) = overflow(&reader.collect(), "o").expect("two are folded");
+    assert_eq!(all, total(320));
+    let before = SystemTime::now();
+    let grown = say(&[(1, 1), (2, 21), (3, 300)]);
+    assert_eq!(grown, Some((start, total(321))));
+    let (anew, less) = say(&[(1, 1), (2, 21)]).expect("one is folded");
+    assert_eq!(less, total(21));
+    assert!(anew > start && anew >= before, "as one that came back");
+    assert_eq!(say(&[(1, 1)]), None);
+    let (again, less) = say(&[(1, 1), (3, 301)]).expect("one is folded");
+    assert_eq!(less, total(301));
+    assert!(again > anew);
+}
+
+#[test]
+fn an_overflow_that_comes_back_has_a_newer_start() {
+    let provider = MeterProvider::default();
+    let reader = limited(&provider, 1, TemporalityPreference::Cumulative);
+    let level = provider.meter("test").i64_up_down_counter("l").build();
+    (1..=3).for_each(|n| level.add(n.into(), &id(n)));
+    let (start, five) = overflow(&reader.collect(), "l").expect("two are folded");
+    assert_eq!(five, counted(false, Number::I64(5)));
+    (2..=3).for_each(|n| assert!(provider.remove("test", "l", &id(n))));
+    assert_eq!(overflow(&reader.collect(), "l"), None);
+    level.add(4, &id(4));
+    let (again, four) = overflow(&reader.collect(), "l").expect("one is folded");
+    assert_eq!(four, counted(false, Number::I64(4)));
+    assert!(again > start);
 }
 
 #[test]
