@@ -74,6 +74,24 @@ pub(super) fn push_sum(
     });
 }
 
+/// Pushes a point, at this scale if its own is finer.
+pub(super) fn push_no_finer(
+    to: &mut ExponentialHistograms,
+    point: ExponentialPoint<'_>,
+    scale: i8,
+) {
+    let scale = scale.min(point.scale);
+    let steps = u32::from(point.scale.abs_diff(scale));
+    let [positive, negative] =
+        [point.positive, point.negative].map(|buckets| Buckets::downscaled(buckets, steps));
+    to.push(ExponentialPoint {
+        scale,
+        positive: positive.as_point(),
+        negative: negative.as_point(),
+        ..point
+    });
+}
+
 impl Buckets {
     /// Both together, which are of the same scale, unless that takes more buckets than `most`.
     fn plus(self, other: &Self, most: usize) -> Option<Self> {

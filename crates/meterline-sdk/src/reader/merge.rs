@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::exponential;
 use crate::Number;
-use crate::snapshot::{Data, ExponentialHistograms, Histograms};
+use crate::snapshot::{Data, ExponentialHistograms, ExponentialPoint, Histograms};
 
 type MinMax = Option<(Number, Number)>;
 
@@ -80,16 +80,51 @@ pub(super) fn is_down(sum: &Data, before: &Data) -> bool {
     }
 }
 
-/// Floats that are added up in another order than before may come out as slightly less.
+/// Corrects the only point of what is added up from no less than before: floats come out as slightly
+/// less in another order, and exponential buckets may have been coarser, which they then stay.
 pub(super) fn never_down(sum: &mut Data, before: &Data) {
-    if let (
-        Data::Sum {
-            monotonic: true,
-            values,
-        },
-        Data::Sum { values: before, .. },
-    ) = (sum, before)
-    {
-        values[0] = values[0].at_least(before[0]);
+    match (sum, before) {
+        (
+            Data::Sum {
+                monotonic: true,
+                values,
+            },
+            Data::Sum { values: before, .. },
+        ) => values[0] = values[0].at_least(before[0]),
+        (Data::Histogram(sum), Data::Histogram(before)) => explicit_never_down(sum, before),
+        (Data::ExponentialHistogram(sum), Data::ExponentialHistogram(before)) => {
+            exponential_never_down(sum, before);
+        }
+        (Data::Both(sum, more_sum), Data::Both(before, more_before)) => {
+            explicit_never_down(sum, before);
+            exponential_never_down(more_sum, more_before);
+        }
+        _ => {}
     }
+}
+
+fn explicit_never_down(sum: &mut Histograms, before: &Histograms) {
+    let (now, before) = (sum.point(0), before.point(0));
+    if only_grows(now.min_max) {
+        let total = now.sum.at_least(before.sum);
+        sum.set_sum(0, total);
+    }
+}
+
+fn exponential_never_down(sum: &mut ExponentialHistograms, before: &ExponentialHistograms) {
+    let (now, before) = (sum.point(0), before.point(0));
+    let is_less = only_grows(now.min_max) && now.sum.is_below(before.sum);
+    if !is_less && now.scale <= before.scale {
+        return;
+    }
+    let total = if is_less { before.sum } else { now.sum };
+    let now = ExponentialPoint { sum: total, ..now };
+    let mut corrected = ExponentialHistograms::default();
+    exponential::push_no_finer(&mut corrected, now, before.scale);
+    *sum = corrected;
+}
+
+/// Whether the sum of a histogram only grows: nothing negative was recorded.
+fn only_grows(min_max: MinMax) -> bool {
+    min_max.is_some_and(|(low, _)| low.as_f64() >= 0.0)
 }

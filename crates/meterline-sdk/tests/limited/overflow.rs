@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use meterline_sdk::{
-    Data, MeterProvider, Metric, Number, ReaderOptions, Snapshot, TemporalityPreference,
+    Data, ExponentialOptions, MeterProvider, Metric, Number, ReaderOptions, Snapshot,
+    TemporalityPreference, View, ViewAggregation,
 };
 use opentelemetry::metrics::MeterProvider as _;
 
@@ -137,4 +138,70 @@ fn extremes_that_are_not_known_of_all_are_not_told() {
     assert_eq!(extremes(&all.collect()), between(1.0, 100.0));
     histogram.record(7.0, &id(4));
     assert_eq!(extremes(&deltas.collect()), between(7.0, 7.0));
+}
+
+#[test]
+fn a_sum_of_floats_does_not_go_down_because_it_is_added_up_in_another_order() {
+    let provider = MeterProvider::default();
+    let reader = limited(&provider, 0, TemporalityPreference::Cumulative);
+    let meter = provider.meter("test");
+    let (histogram, counter) = (
+        meter.f64_histogram("h").build(),
+        meter.f64_counter("c").build(),
+    );
+    let sums = || {
+        let snapshot = reader.collect();
+        ["h", "c"].map(
+            |name| match &metric(&snapshot, name).expect("a point").data {
+                Data::Histogram(points) => points.iter().next().map(|point| point.sum.as_f64()),
+                Data::Sum { values, .. } => values.first().map(|sum| sum.as_f64()),
+                other => panic!("{other:?}"),
+            },
+        )
+    };
+    // Tenths have no exact sum.
+    for n in 1..40u8 {
+        histogram.record(f64::from(n) * 0.1, &id(n));
+        counter.add(f64::from(n) * 0.1, &id(n));
+    }
+    let mut before = sums();
+    for n in 1..40u8 {
+        // From the last on, so that what ended is added up the other way round.
+        for name in ["h", "c"] {
+            assert!(provider.remove("test", name, &id(40 - n)));
+        }
+        let now = sums();
+        assert!(now >= before, "{now:?} after {before:?}");
+        before = now;
+    }
+}
+
+#[test]
+fn buckets_never_become_finer() {
+    let options = ExponentialOptions {
+        max_size: 400,
+        ..ExponentialOptions::default()
+    };
+    let view = View::builder("h").aggregation(ViewAggregation::Exponential(options));
+    let provider = MeterProvider::builder()
+        .with_view(view.build().expect("a view"))
+        .build();
+    let reader = limited(&provider, 0, TemporalityPreference::Cumulative);
+    let histogram = provider.meter("test").f64_histogram("h").build();
+    let scale = || match &metric(&reader.collect(), "h").expect("a point").data {
+        Data::ExponentialHistogram(points) => points.iter().next().map(|point| point.scale),
+        other => panic!("{other:?}"),
+    };
+    // Each alone fits into few buckets, both together do not.
+    for (n, low) in [(1u8, 1.0), (2, 1000.0)] {
+        (0..2).for_each(|step| histogram.record(low * (1.0 + f64::from(step) * 0.01), &id(n)));
+    }
+    let mut last = scale();
+    // One of them comes to fill all it may have.
+    for step in 0..200 {
+        histogram.record(1.0 + f64::from(step) * 0.05, &id(1));
+        let now = scale();
+        assert!(now <= last, "{now:?} after {last:?}");
+        last = now;
+    }
 }
