@@ -1,7 +1,11 @@
 //! What the overflow of a reader with a limit shows: of every kind of point, and beside readers that
 //! see all.
 
+mod concurrent;
+mod model;
 mod overflow;
+mod random;
+mod work;
 
 use meterline_sdk::{
     MeterProvider, Metric, Reader, ReaderOptions, Snapshot, TemporalityPreference,
