@@ -218,6 +218,34 @@ proptest! {
         }
     }
 
+    /// A limit of ours is the reader's, and of theirs the view's. A reader gives places away when it
+    /// collects, the official SDK when something is recorded: ours collects after each measurement.
+    #[test]
+    fn random_work_beyond_the_limit_of_a_reader_gives_the_same_points(
+        work in prop::collection::vec(measurement(), 1..80),
+        limit in 1..6usize,
+    ) {
+        let ours = meterline_sdk::MeterProvider::default();
+        let mut options = meterline_sdk::ReaderOptions::default();
+        options.cardinality_limit = Some(limit);
+        let our_reader = ours.reader(options);
+        let (official, reader) = official(limit);
+        let our_instruments = Instruments::new(&ours.meter("test"), &[1.0, 10.0]);
+        let official_instruments = Instruments::new(&official.meter("test"), &[1.0, 10.0]);
+        // Of gauges ours shows the last one in order, theirs the one that was recorded last.
+        let comparable = |name: &str, attributes: &str| {
+            !(name.ends_with("gauge") && attributes.contains("otel.metric.overflow"))
+        };
+        for measurement in work {
+            // Sums of whole numbers are exact in any order.
+            let measurement = Measurement { float: measurement.float.round(), ..measurement };
+            our_instruments.apply(&measurement);
+            official_instruments.apply(&measurement);
+            let ours = Points::of(&our_reader.collect()).only(comparable);
+            assert_same(&ours, &Points::collected(&reader).only(comparable));
+        }
+    }
+
     #[test]
     fn random_observations_give_the_same_points(
         rounds in prop::collection::vec(
