@@ -212,3 +212,28 @@ fn a_bound_series_is_known_at_zero_before_it_counts() {
     bound.add(3);
     assert_eq!(values(&reader.collect(), "c"), named(&[("a", 3)]));
 }
+
+#[test]
+fn an_observed_total_that_is_less_than_before_began_anew() {
+    let provider = MeterProvider::builder().with_cardinality_limit(1).build();
+    let reader = reader(&provider, TemporalityPreference::Delta);
+    let total = Arc::new(AtomicU64::new(500));
+    let told = Arc::clone(&total);
+    provider
+        .meter("test")
+        .u64_observable_counter("c")
+        .with_callback(move |to| {
+            to.observe(told.load(Relaxed), &disk("a"));
+            to.observe(told.load(Relaxed) + 7, &disk("b"));
+        })
+        .build();
+    let (placed, overflow) = ("a", "true");
+    for (now, delta) in [
+        (500, [(placed, 500), (overflow, 507)]),
+        (200, [(placed, 200), (overflow, 207)]),
+        (250, [(placed, 50), (overflow, 50)]),
+    ] {
+        total.store(now, Relaxed);
+        assert_eq!(values(&reader.collect(), "c"), named(&delta));
+    }
+}

@@ -34,9 +34,9 @@ pub(super) fn subtract(
     let Points { mut now, ended, .. } = points;
     let pairs = pair(&now.series, last.map_or(&[], |last| &last.series));
     // Who observes says what there is; otherwise only what was recorded into is of interest.
-    let keep_all = now.descriptor.kind == InstrumentKind::ObservableCounter;
+    let observed = now.descriptor.kind == InstrumentKind::ObservableCounter;
     let (data, kept) = match last.filter(|last| is_same_shape(&last.data, &now.data)) {
-        Some(last) => difference(&mut now.data, &last.data, &pairs, &ended, keep_all),
+        Some(last) => difference(&mut now.data, &last.data, &pairs, &ended, observed),
         // Nothing was seen before: all of it came since.
         None => (now.data.clone(), (0..now.series.len()).collect()),
     };
@@ -170,11 +170,11 @@ fn difference(
     last: &Data,
     pairs: &[Pair],
     ended: &[usize],
-    keep_all: bool,
+    observed: bool,
 ) -> (Data, Vec<usize>) {
     match (now, last) {
         (Data::Sum { monotonic, values }, Data::Sum { values: last, .. }) => {
-            let (values, kept) = sums(values, last, pairs, keep_all);
+            let (values, kept) = sums(values, last, pairs, observed);
             let monotonic = *monotonic;
             (Data::Sum { monotonic, values }, kept)
         }
@@ -202,13 +202,16 @@ fn sums(
     now: &[Number],
     last: &[Number],
     pairs: &[Pair],
-    keep_all: bool,
+    observed: bool,
 ) -> (Vec<Number>, Vec<usize>) {
+    // What is told as less than before has begun anew, as when it is of another process now, or no
+    // longer of all there was beyond a limit.
+    let began_anew = |at: usize, then: usize| observed && now[at].is_below(last[then]);
     let difference = |&(at, then): &Pair| {
-        let Some(then) = then else {
+        let Some(then) = then.filter(|then| !began_anew(at, *then)) else {
             return Some((now[at], at));
         };
-        let changed = keep_all || now[at] != last[then];
+        let changed = observed || now[at] != last[then];
         changed.then(|| (now[at].minus(last[then]), at))
     };
     pairs.iter().filter_map(difference).unzip()
