@@ -1,9 +1,10 @@
-//! What the overflow of a reader with a limit shows: of every kind of point, and beside readers that
-//! see all.
+//! Readers that see fewer series than there are: the others are added up for them, of every kind of
+//! point, and beside readers that see all.
 
 mod concurrent;
 mod model;
 mod overflow;
+mod places;
 mod random;
 mod work;
 

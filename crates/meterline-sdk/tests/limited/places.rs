@@ -1,35 +1,18 @@
-//! Readers that see fewer series than there are: the others are added up for them.
+//! Which series have a place, and what those hold that have none.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, SystemTime};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use meterline_sdk::{
-    Attributes, Data, HistogramPreference, InstrumentKind, MeterProvider, Metric, Number, Reader,
-    ReaderOptions, Snapshot, TemporalityPreference, View,
+    Attributes, Data, HistogramPreference, MeterProvider, Number, ReaderOptions, Snapshot,
+    TemporalityPreference, View,
 };
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Counter, Histogram, MeterProvider as _, UpDownCounter};
-use proptest::prelude::*;
+use opentelemetry::metrics::MeterProvider as _;
+
+use super::{id, limited, metric};
 
 const OVERFLOW: &str = "overflow";
-
-fn limited(provider: &MeterProvider, limit: usize, temporality: TemporalityPreference) -> Reader {
-    let mut options = ReaderOptions::default();
-    options.cardinality_limit = Some(limit);
-    options.temporality = temporality;
-    provider.reader(options)
-}
-
-fn id(id: u8) -> [KeyValue; 1] {
-    [KeyValue::new("id", i64::from(id))]
-}
-
-fn metric<'a>(snapshot: &'a Snapshot, name: &str) -> Option<&'a Metric> {
-    snapshot
-        .metrics
-        .iter()
-        .find(|metric| metric.descriptor.name == name)
-}
 
 /// A series by its id; the overflow series and that without attributes by their names.
 fn named(attributes: &Attributes) -> String {
@@ -255,161 +238,5 @@ fn the_overflow_of_the_provider_is_in_that_of_the_reader_also_when_it_ends() {
             shown(&reader.collect(), "c"),
             expected(&[("1", 1), (OVERFLOW, 9)])
         );
-    }
-}
-
-/// A step of random work on two instruments.
-#[derive(Clone, Debug)]
-enum Step {
-    Record { id: u8, amount: u8 },
-    Remove { id: u8 },
-    Collect,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        6 => (0..9u8, 1..9u8).prop_map(|(id, amount)| Step::Record { id, amount }),
-        1 => (0..9u8).prop_map(|id| Step::Remove { id }),
-        2 => Just(Step::Collect),
-    ]
-}
-
-struct Instruments {
-    counter: Counter<f64>,
-    level: UpDownCounter<i64>,
-    histogram: Histogram<u64>,
-}
-
-impl Instruments {
-    const NAMES: [&str; 3] = ["c", "l", "h"];
-
-    fn new(provider: &MeterProvider) -> Self {
-        let meter = provider.meter("test");
-        Self {
-            counter: meter.f64_counter("c").build(),
-            level: meter.i64_up_down_counter("l").build(),
-            histogram: meter.u64_histogram("h").build(),
-        }
-    }
-
-    fn record(&self, key: u8, amount: u8) {
-        self.counter.add(amount.into(), &id(key));
-        self.level.add(amount.into(), &id(key));
-        (0..amount).for_each(|value| self.histogram.record(value.into(), &id(key)));
-    }
-}
-
-/// What a limited reader of cumulative values should make of random work.
-#[derive(Default)]
-struct Model {
-    live: BTreeMap<u8, i64>,
-    /// Those that were there at the last collection, and those that it showed.
-    seen: BTreeSet<u8>,
-    shown: BTreeSet<String>,
-    /// What ended of those that were there and not shown.
-    remainder: i64,
-    overflow: BTreeMap<&'static str, (SystemTime, i64)>,
-}
-
-impl Model {
-    fn remove(&mut self, id: u8) {
-        let held = self.live.remove(&id);
-        if self.seen.remove(&id) && !self.shown.remove(&id.to_string()) {
-            self.remainder += held.unwrap_or(0);
-        }
-    }
-
-    fn check(&mut self, snapshot: &Snapshot, limit: usize) {
-        let total: i64 = self.live.values().sum();
-        for name in Instruments::NAMES {
-            let points = shown(snapshot, name);
-            let own = points.keys().filter(|name| *name != OVERFLOW).cloned();
-            let own: BTreeSet<String> = own.collect();
-            assert!(own.len() <= limit, "{points:?}");
-            assert!(
-                own.is_superset(&self.shown),
-                "{own:?} after {:?}",
-                self.shown
-            );
-            let Some(metric) = metric(snapshot, name) else {
-                assert_eq!(total, 0);
-                continue;
-            };
-            let goes_down = metric.descriptor.kind == InstrumentKind::UpDownCounter;
-            let remainder = if goes_down { 0 } else { self.remainder };
-            assert_eq!(
-                points.values().sum::<i64>(),
-                total + remainder,
-                "{name}: {points:?}"
-            );
-            for id in &own {
-                assert_eq!(
-                    points[id],
-                    self.live[&id.parse::<u8>().expect("an id")],
-                    "{name} {id}"
-                );
-            }
-            let at = metric
-                .series
-                .iter()
-                .position(|s| named(s.attributes()) == OVERFLOW);
-            if let (Some(at), false) = (at, goes_down) {
-                let now = (metric.series[at].start(), points[OVERFLOW]);
-                let before = self.overflow.insert(name, now).unwrap_or(now);
-                assert!(
-                    before.0 == now.0 && before.1 <= now.1,
-                    "{name}: {before:?}, then {now:?}"
-                );
-            }
-            if name == "h" {
-                self.shown = own;
-            }
-        }
-        self.seen = self.live.keys().copied().collect();
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn whatever_happens_totals_are_right_and_nothing_shown_changes_its_place(
-        work in prop::collection::vec(step(), 1..120),
-        limit in 0..5usize,
-    ) {
-        let provider = MeterProvider::default();
-        let cumulative = limited(&provider, limit, TemporalityPreference::Cumulative);
-        let delta = limited(&provider, limit, TemporalityPreference::Delta);
-        let instruments = Instruments::new(&provider);
-        let (mut model, mut ever, mut deltas) = (Model::default(), 0, BTreeMap::new());
-        let mut collect_deltas = || {
-            let snapshot = delta.collect();
-            for name in ["c", "h"] {
-                let points = shown(&snapshot, name);
-                let own = points.keys().filter(|name| *name != OVERFLOW).count();
-                assert!(own <= limit, "{points:?}");
-                *deltas.entry(name).or_insert(0) += points.values().sum::<i64>();
-            }
-        };
-        for step in work.into_iter().chain([Step::Collect, Step::Collect]) {
-            match step {
-                Step::Record { id, amount } => {
-                    instruments.record(id, amount);
-                    *model.live.entry(id).or_insert(0) += i64::from(amount);
-                    ever += i64::from(amount);
-                }
-                Step::Remove { id: key } => {
-                    for name in Instruments::NAMES {
-                        provider.remove("test", name, &id(key));
-                    }
-                    model.remove(key);
-                }
-                Step::Collect => {
-                    model.check(&cumulative.collect(), limit);
-                    collect_deltas();
-                }
-            }
-        }
-        prop_assert!(deltas.values().all(|sum| *sum == ever), "{:?} of {}", deltas, ever);
     }
 }
